@@ -1,0 +1,3 @@
+"""Cost monitoring and alerting for machines rented on the Fluence marketplace."""
+
+__version__ = "0.1.0"

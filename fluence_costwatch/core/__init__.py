@@ -1,0 +1,1 @@
+"""The rules of money and time: pure functions over values. Standard library only, no clock, no I/O, no logging."""

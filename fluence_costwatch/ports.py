@@ -1,0 +1,181 @@
+"""What the story needs from the outside world, as Protocols; `daemon.py` alone decides who serves them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from fluence_costwatch.core.history import Charge, History, ResourceState, Snapshot, Step, Verdict
+from fluence_costwatch.core.resources import Generation, Resource
+
+Clock = Callable[[], datetime]
+"""Gives the present instant, aware UTC. One is made in `daemon.py`; nobody else reads the clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The complete list of one generation. `clock_ahead` is how far the server's clock is before ours, if it said."""
+
+    generation: Generation
+    sent_at: datetime
+    answered_at: datetime
+    resources: tuple[Resource, ...]
+    clock_ahead: timedelta | None = None
+
+
+class Cloud(Protocol):
+    """The marketplace as one account sees it."""
+
+    def look(self, generation: Generation) -> Listing:
+        """The complete list of `generation`. Raises FluenceError where it cannot be had completely and in time."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CycleRecord:
+    """One line of the cycle log: how one look at one account and generation went.
+
+    `outcome` is "ok", "suspicious" or the reason of the FluenceError (`unavailable`, `refused`, `unexpected`,
+    `incomplete`); `detail` is its text. `snapshot_id` is None where no list came.
+    """
+
+    account: str
+    generation: Generation
+    started_at: datetime
+    ended_at: datetime
+    outcome: str
+    detail: str = ""
+    snapshot_id: int | None = None
+
+
+class Transaction(Protocol):
+    """One write transaction: everything in it is kept, or nothing."""
+
+    def history(self, account: str) -> History:
+        """All that is remembered of `account`."""
+        ...
+
+    def claimed_elsewhere(self, account: str) -> Mapping[str, str]:
+        """Ids that are charged, and not gone, under another account: id -> that account."""
+        ...
+
+    def save_snapshot(self, snapshot: Snapshot, verdict: Verdict) -> int:
+        """Store the snapshot as changes against the one before; returns its number."""
+        ...
+
+    def save_step(self, before: History, step: Step) -> None:
+        """Store what differs between `before` and `step.history`, and the step's charges."""
+        ...
+
+    def save_retirement(self, account: str, generation: Generation, *, at: datetime) -> None:
+        """Note that `generation` of `account` is no longer configured, so that a rebuild retires it alike."""
+        ...
+
+    def save_cycle(self, record: CycleRecord) -> None:
+        """Add a line to the cycle log."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceRecord:
+    """One resource as it is known: what the newest list that held it said, and what is remembered for the ledger."""
+
+    resource: Resource
+    state: ResourceState
+    last_seen: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeRecord:
+    """One row of the ledger with the newest known name and kind of its resource."""
+
+    charge: Charge
+    name: str | None
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRecord:
+    """What is known of one account's looks. A generation without success yet has None."""
+
+    account: str
+    last_success: Mapping[Generation, datetime | None]
+    last_cycle: Mapping[Generation, CycleRecord]
+
+
+class Reading(Protocol):
+    """Consistent reading: everything asked of one Reading is of the same instant of the database."""
+
+    def accounts(self) -> Sequence[AccountRecord]:
+        """Every account that was ever looked at, by name."""
+        ...
+
+    def resources(self, *, gone: bool = True) -> Sequence[ResourceRecord]:
+        """Every resource ever seen (without gone ones if not `gone`), by account and id."""
+        ...
+
+    def charges(
+        self, *, since: datetime | None = None, until: datetime | None = None, account: str | None = None
+    ) -> Iterable[ChargeRecord]:
+        """The rows of the ledger whose span starts in `[since, until)`, oldest first."""
+        ...
+
+    def snapshot(self, number: int) -> Snapshot:
+        """The snapshot of that number exactly as it was stored. Raises UnknownName."""
+        ...
+
+    def snapshots(self) -> Iterable[tuple[int, Snapshot, Verdict]]:
+        """Every kept snapshot in the order in which they were stored, with its number."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A finished backup of the database."""
+
+    path: Path
+    size_bytes: int
+
+
+class Store(Protocol):
+    """The database of the daemon, held for writing."""
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """A write transaction: committed where the block ends, rolled back where it raises."""
+        ...
+
+    def reading(self) -> AbstractContextManager[Reading]:
+        """A consistent view for reading; never waits for a writer."""
+        ...
+
+    def prune(self, *, before: datetime) -> int:
+        """Drop snapshots and cycle-log lines older than `before`, never charges; returns how many snapshots went."""
+        ...
+
+    def backup(self, directory: Path, *, now: datetime) -> Backup:
+        """Write a consistent copy into `directory`, named by `now`."""
+        ...
+
+    def verify(self) -> Sequence[str]:
+        """What SQLite's integrity and foreign-key checks find wrong; empty when all is well."""
+        ...
+
+    def rebuild(self) -> Sequence[str]:
+        """Replay the kept snapshots; returns how the ledger kept while running differs, empty when it does not."""
+        ...
+
+    def size_bytes(self) -> int:
+        """The size of the database with its write-ahead log."""
+        ...
+
+
+class Display(Protocol):
+    """Whoever shows the present state: it gets every new view, and answers from it without asking anybody."""
+
+    def show(self, reading: Reading, *, now: datetime) -> None:
+        """Make this the state that is shown from now on."""
+        ...
