@@ -116,6 +116,7 @@ class Reason(StrEnum):
     EPOCH = "epoch"
     OPENING_TOTAL = "opening_total"
     ENDED_TOTAL = "ended_total"
+    BOUNDARY_REPORTED = "boundary_reported"
     REFUND = "refund"
 
 
@@ -142,6 +143,8 @@ class Cause(StrEnum):
     PRICE_CHANGED_UNSEEN = "price_changed_unseen"
     AFTER_LAST_SIGHT = "after_last_sight"
     TOTAL_UNCONFIRMED = "total_unconfirmed"
+    BOUNDARY_REPORTED = "boundary_reported"
+    UNSEEN = "unseen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +185,10 @@ class ResourceState:
 
     `last_seen` is None while the resource stands in the last accepted list of its generation: then that list's
     `sent_at` says when it was last seen. `epoch` is the newest epoch that began, `epoch_charge` its row (None where
-    no price is known). `charged` is the sum of its closed rows. `unpriced` are epochs that await a first price.
-    `ends_provisionally_on` is the grid that `epoch.end` was taken from.
+    no price is known). `charged` is the sum of all its rows but a pending adjustment of `settling`. `unpriced` are epochs
+    that await a first price. `grid` is the one that provisional ends were taken from; `run_since` is when the present
+    run of charged epochs began (creation, first sight or return from an uncharged status). `problems` are those of the
+    newest sighting.
     """
 
     identity: Identity
@@ -202,12 +207,14 @@ class ResourceState:
     charged_under: str | None = None
     phase: Phase = Phase.GRID
     grid: EpochGrid = EpochGrid()
+    run_since: datetime | None = None
     epoch: Span | None = None
     epoch_charge: Charge | None = None
     charged: Usd = ZERO
     unpriced: tuple[Span, ...] = ()
     doubts: tuple[Doubt, ...] = ()
     settling: Settling | None = None
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from fluence_costwatch.core.history import History, ResourceState, Snapshot, Step
+from fluence_costwatch.core.history import Doubt, History, ResourceState, Snapshot, Step
 from fluence_costwatch.core.money import Usd
 from fluence_costwatch.core.resources import Generation
 
@@ -31,6 +31,11 @@ def retire(history: History, generation: Generation, *, at: datetime) -> Step:
 
 def charged_total(state: ResourceState) -> Usd:
     """All that the resource has been charged: closed rows, the open epoch and a pending adjustment."""
+    raise NotImplementedError
+
+
+def doubts_of(state: ResourceState, *, now: datetime) -> tuple[Doubt, ...]:
+    """Every present doubt by `now`, epochs that began unseen and an unconfirmed total included; oldest first."""
     raise NotImplementedError
 
 
