@@ -28,7 +28,7 @@ def _refuse_the_outside_world(event: str, args: tuple[Any, ...]) -> None:
     except ValueError:
         on_loopback = host == "localhost"
     if not on_loopback:
-        raise RuntimeError(f"a test tried to connect to {host}")
+        raise PermissionError(f"a test tried to connect to {host}")
 
 
 sys.addaudithook(_refuse_the_outside_world)
