@@ -1,0 +1,11 @@
+"""The generations of the API that the marketplace speaks: one module each, found here by name."""
+
+from __future__ import annotations
+
+from ..wire import Route
+from . import vms_v2, vms_v3
+
+ROUTES: dict[str, tuple[Route, ...]] = {
+    "vms-v2": vms_v2.ROUTES,
+    "vms-v3": vms_v3.ROUTES,
+}
