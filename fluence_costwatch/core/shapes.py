@@ -1,0 +1,140 @@
+"""The JSON shapes of `design.md` 9.1: what scripts and the HTTP interface rely on, key by key and in this order.
+
+Instants are ISO 8601 with `Z`, money is a string of dollars in full precision, and null means unknown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Final, TypeAlias
+
+from fluence_costwatch.core.money import price_text
+from fluence_costwatch.core.spending import CalendarView, ExportRow, SpendView
+from fluence_costwatch.core.views import StatusView, VmsView, VmView
+
+Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"
+
+EXPORT_COLUMNS: Final = (
+    "account",
+    "resource_id",
+    "resource_name",
+    "kind",
+    "epoch_start",
+    "epoch_end",
+    "amount_usd",
+    "basis",
+)
+
+
+def instant(moment: datetime) -> str:
+    """`moment` in UTC: "2026-03-01T17:55:00Z", with a fraction only where there is one."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+
+
+def status(view: StatusView) -> dict[str, Json]:
+    """The answer of `status`."""
+    return {
+        "as_of": instant(view.as_of),
+        "stale": bool(view.stale_accounts),
+        "accounts": [
+            {
+                "account": account.account,
+                "generations": list(account.generations),
+                "last_success": _instant(account.last_success),
+                "burn_usd_per_day": price_text(account.burn_per_day),
+                "balance_usd": None,
+                "runway_at": None,
+            }
+            for account in view.accounts
+        ],
+    }
+
+
+def vms(view: VmsView) -> dict[str, Json]:
+    """The answer of `vms`."""
+    return {"as_of": instant(view.as_of), "resources": [_resource(resource) for resource in view.resources]}
+
+
+def spend(view: SpendView) -> dict[str, Json]:
+    """The answer of `spend`."""
+    return {
+        "as_of": instant(view.as_of),
+        "since": instant(view.since),
+        "until": instant(view.until),
+        "total_usd": str(view.total),
+        "uncertain_usd": str(view.uncertain),
+        "by": view.by.value,
+        "rows": [
+            {
+                "key": row.key if row.starts is None else instant(row.starts),
+                "name": row.name if row.starts is None else instant(row.starts),
+                "usd": str(row.amount),
+            }
+            for row in view.rows
+        ],
+    }
+
+
+def calendar(view: CalendarView) -> dict[str, Json]:
+    """The answer of `calendar`."""
+    return {
+        "as_of": instant(view.as_of),
+        "charges": [
+            {
+                "at": instant(charge.at),
+                "account": charge.account,
+                "resource_id": charge.resource_id,
+                "name": charge.name,
+                "usd": str(charge.amount),
+            }
+            for charge in view.charges
+        ],
+    }
+
+
+def export_row(row: ExportRow) -> dict[str, str | None]:
+    """One row of `export`, keyed by `EXPORT_COLUMNS`."""
+    return {
+        "account": row.account,
+        "resource_id": row.resource_id,
+        "resource_name": row.resource_name,
+        "kind": row.kind,
+        "epoch_start": instant(row.epoch_start),
+        "epoch_end": instant(row.epoch_end),
+        "amount_usd": str(row.amount),
+        "basis": row.basis.value,
+    }
+
+
+def _resource(view: VmView) -> Json:
+    return {
+        "account": view.account,
+        "id": view.id,
+        "name": view.name,
+        "kind": view.kind.value,
+        "generation": view.generation.value,
+        "status": view.status,
+        "presence": view.presence.value,
+        "billed": view.billed,
+        "price_usd": _price(view.price),
+        "price_per": view.price_per.value,
+        "burn_usd_per_day": _price(view.burn_per_day),
+        "paid_until": _instant(view.paid_until),
+        "created_at": _instant(view.created_at),
+        "first_seen": instant(view.first_seen),
+        "last_seen": instant(view.last_seen),
+        "spent_usd": str(view.spent),
+        "verdict": None,
+        "protected": False,
+        "specs": None if view.specs is None else asdict(view.specs),
+    }
+
+
+def _instant(moment: datetime | None) -> str | None:
+    return None if moment is None else instant(moment)
+
+
+def _price(price: Decimal | None) -> str | None:
+    return None if price is None else price_text(price)
