@@ -188,7 +188,7 @@ class ResourceState:
     no price is known). `charged` is the sum of all its rows but a pending adjustment of `settling`. `unpriced` are epochs
     that await a first price. `grid` is the one that provisional ends were taken from; `run_since` is when the present
     run of charged epochs began (creation, first sight or return from an uncharged status). `problems` are those of the
-    newest sighting.
+    newest sighting. `due_prices` are the prices around the end of `epoch` where it has passed but its charge is late.
     """
 
     identity: Identity
@@ -215,6 +215,7 @@ class ResourceState:
     doubts: tuple[Doubt, ...] = ()
     settling: Settling | None = None
     problems: tuple[str, ...] = ()
+    due_prices: tuple[Decimal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,35 @@
 """The ledger: from one snapshot to the next, what every resource is charged (`design.md` 3.1).
 
-`remember` is the only way in which history changes, so that replaying the same snapshots gives the same ledger.
+`remember` and `retire` are the only ways in which history changes, so that replaying the same snapshots gives the same
+ledger.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
+from itertools import chain
 
-from fluence_costwatch.core.history import Doubt, History, ResourceState, Snapshot, Step
-from fluence_costwatch.core.money import Usd
+from fluence_costwatch.core.booking import Look, Outcome, amount_of
+from fluence_costwatch.core.boundaries import starts_after
+from fluence_costwatch.core.charging import absent, retired, seen
+from fluence_costwatch.core.epochs import UTC_HOURS, Span
+from fluence_costwatch.core.history import (
+    Cause,
+    Doubt,
+    History,
+    ListState,
+    Presence,
+    ResourceState,
+    Snapshot,
+    Step,
+    Verdict,
+    accepted,
+    judge_list,
+    seen_last,
+)
+from fluence_costwatch.core.money import ZERO, Usd, total
 from fluence_costwatch.core.resources import Generation
 
 
@@ -21,29 +41,141 @@ def remember(
     deleted_by_us: frozenset[str] = frozenset(),
 ) -> Step:
     """What `snapshot` makes of `history`: who is there, what was charged, what is uncertain, what to tell."""
-    raise NotImplementedError
+    last = history.lists.get(snapshot.generation)
+    verdict = judge_list(last, snapshot, deleted_by_us=deleted_by_us)
+    if last is not None and verdict is Verdict.SUSPICIOUS:
+        return _set_aside(history, last, snapshot)
+    charge_from = snapshot.judgement.charge_from or (snapshot.sent_at if history.has_past else None)
+    believed = accepted(last, snapshot, charge_from=charge_from)
+    look = Look(
+        moment=snapshot.sent_at,
+        answered_at=snapshot.answered_at,
+        grid=UTC_HOURS if snapshot.generation is Generation.GPU else snapshot.judgement.grid,
+        confirm_absence=snapshot.judgement.confirm_absence,
+        since_list=last.sent_at if last is not None else None,
+        charge_from=believed.charge_from,
+    )
+    outcomes = _seen(history, snapshot, look, claimed_elsewhere) | _absent(history, snapshot, look)
+    return Step(
+        history=replace(
+            history,
+            lists={**history.lists, snapshot.generation: believed},
+            resources={**history.resources, **{key: outcome.state for key, outcome in outcomes.items()}},
+            has_past=True,
+        ),
+        verdict=verdict,
+        charges=tuple(chain.from_iterable(outcome.charges for outcome in outcomes.values())),
+        findings=tuple(chain.from_iterable(outcome.findings for outcome in outcomes.values())),
+    )
 
 
-def retire(history: History, generation: Generation, *, at: datetime) -> Step:
+def _seen(history: History, snapshot: Snapshot, look: Look, claimed_elsewhere: Mapping[str, str]) -> dict[str, Outcome]:
+    outcomes = {}
+    for resource in snapshot.resources:
+        key = resource.identity.id
+        state = history.resources.get(key)
+        if state is not None and _belongs_to_another(state, history, snapshot):
+            continue
+        outcomes[key] = seen(
+            state,
+            resource,
+            look,
+            seen_before=None if state is None else seen_last(state, history.lists),
+            claimed_by=claimed_elsewhere.get(key),
+        )
+    return outcomes
+
+
+def _belongs_to_another(state: ResourceState, history: History, snapshot: Snapshot) -> bool:
+    """Whether an id that several generations show is charged under one that the account lists earlier."""
+    owner = history.lists.get(state.generation)
+    return (
+        state.generation is not snapshot.generation
+        and owner is not None
+        and owner.rank < snapshot.judgement.rank
+        and state.presence is not Presence.GONE
+    )
+
+
+def _absent(history: History, snapshot: Snapshot, look: Look) -> dict[str, Outcome]:
+    ids = snapshot.ids
+    return {
+        key: absent(state, look, seen_before=seen_last(state, history.lists))
+        for key, state in history.resources.items()
+        if state.generation is snapshot.generation and state.presence is not Presence.GONE and key not in ids
+    }
+
+
+def _set_aside(history: History, last: ListState, snapshot: Snapshot) -> Step:
+    """A suspicious list changes nothing but the note of what it lacked, and since when."""
+    ids = snapshot.ids
+    noted = {
+        key: replace(state, absent_since=None if key in ids else state.absent_since or snapshot.answered_at)
+        for key, state in history.resources.items()
+        if state.generation is snapshot.generation and state.presence is Presence.PRESENT
+    }
+    doubted = replace(last, suspicious_since=last.suspicious_since or snapshot.sent_at)
+    return Step(
+        history=replace(
+            history,
+            lists={**history.lists, snapshot.generation: doubted},
+            resources={**history.resources, **noted},
+        ),
+        verdict=Verdict.SUSPICIOUS,
+    )
+
+
+def retire(history: History, generation: Generation) -> Step:
     """`history` after `generation` was taken out of the configuration: its open epochs close, nothing more is charged."""
-    raise NotImplementedError
+    outcomes = {
+        key: retired(state, seen_before=seen_last(state, history.lists))
+        for key, state in history.resources.items()
+        if state.generation is generation and not state.retired
+    }
+    return Step(
+        history=replace(
+            history,
+            lists={key: kept for key, kept in history.lists.items() if key is not generation},
+            resources={**history.resources, **{key: outcome.state for key, outcome in outcomes.items()}},
+        ),
+        verdict=Verdict.ACCEPTED,
+        charges=tuple(chain.from_iterable(outcome.charges for outcome in outcomes.values())),
+    )
 
 
 def charged_total(state: ResourceState) -> Usd:
-    """All that the resource has been charged: closed rows, the open epoch and a pending adjustment."""
-    raise NotImplementedError
+    """All that the resource has been charged, the open epoch and a pending adjustment included."""
+    return state.charged + (state.settling.adjustment if state.settling is not None else ZERO)
 
 
 def doubts_of(state: ResourceState, *, now: datetime) -> tuple[Doubt, ...]:
     """Every present doubt by `now`, epochs that began unseen and an unconfirmed total included; oldest first."""
-    raise NotImplementedError
+    doubts = list(state.doubts)
+    if state.settling is not None and state.settling.uncertain:
+        doubts.append(Doubt(state.settling.span, state.settling.uncertain, Cause.TOTAL_UNCONFIRMED))
+    if is_charged_on(state) and state.epoch is not None:
+        length = state.grid.length
+        amount = max((amount_of(price) for price in state.due_prices), key=_or_zero, default=amount_of(state.price))
+        for start in starts_after(state.epoch, length=length, until=now):
+            doubts.append(Doubt(Span(start, start + length), amount, Cause.UNSEEN))
+            amount = amount_of(state.price)
+    return tuple(sorted(doubts, key=lambda one: one.span))
+
+
+def _or_zero(amount: Usd | None) -> Usd:
+    return ZERO if amount is None else amount
+
+
+def is_charged_on(state: ResourceState) -> bool:
+    """Whether further epochs are charged unless something changes: in a charged status, and not known to be gone."""
+    return state.billed and state.presence is not Presence.GONE and not state.retired
 
 
 def uncertain_total(state: ResourceState, *, now: datetime) -> Usd:
     """All that the bill may hold on top of the total by `now`, epochs that began unseen included."""
-    raise NotImplementedError
+    return total(one.amount for one in doubts_of(state, now=now) if one.amount is not None)
 
 
 def is_at_least(state: ResourceState) -> bool:
     """Whether the total lacks epochs whose price is not known, so that it can only be given as "at least"."""
-    raise NotImplementedError
+    return bool(state.unpriced) or any(one.amount is None for one in state.doubts)

@@ -1,0 +1,423 @@
+"""One resource at one look: seen in a charged status, seen in an uncharged one, or absent (`design.md` 3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from fluence_costwatch.core.booking import (
+    Begun,
+    Look,
+    Outcome,
+    amount_of,
+    begin,
+    close,
+    correct,
+    doubt,
+    in_words,
+    move_end,
+    price_at,
+    price_unpriced,
+    tell,
+)
+from fluence_costwatch.core.boundaries import (
+    LATE_AFTER,
+    SHORT_FRAGMENT_BELOW,
+    Began,
+    Passage,
+    first_report,
+    is_plausible,
+    passage_on_grid,
+    passage_reported,
+    passage_unreported,
+    starts_after,
+)
+from fluence_costwatch.core.epochs import Span, nearest_count
+from fluence_costwatch.core.history import Basis, Cause, Phase, Presence, Reason, ResourceState
+from fluence_costwatch.core.opening import first_state, open_ended, open_life
+from fluence_costwatch.core.resources import Generation, Resource, is_charged, is_recognised
+from fluence_costwatch.core.settlement import await_total, give_up_total, watch_total
+
+# A creation time further back than this many epochs is not believed: charging back to it would invent a bill.
+LONGEST_LIFE_IN_EPOCHS: Final = 50_000
+
+
+def seen(
+    state: ResourceState | None,
+    resource: Resource,
+    look: Look,
+    *,
+    seen_before: datetime | None,
+    claimed_by: str | None,
+) -> Outcome:
+    """What seeing `resource` at `look` makes of its `state` (None: never seen).
+
+    `seen_before` is its last sighting. `claimed_by` is the account that charges this id already, if another one does:
+    then it is not charged here.
+    """
+    resource, reported = _believable(resource, look)
+    charged = is_charged(resource.status, resource.generation) and claimed_by is None
+    if state is None or seen_before is None:
+        outcome = Outcome(first_state(resource, look))
+        if charged:
+            outcome = go_on(open_life(outcome, resource, look, reported=reported), resource, look, reported=reported)
+        elif claimed_by is None:
+            outcome = open_ended(outcome, resource, look)
+        former = None
+    else:
+        former = state
+        outcome = Outcome(
+            replace(
+                state,
+                generation=resource.generation,
+                presence=Presence.PRESENT,
+                absences=0,
+                absent_since=None,
+                last_seen=None,
+                retired=False,
+            )
+        )
+        outcome = _known(outcome, former, resource, look, charged=charged, seen_before=seen_before, reported=reported)
+    outcome = _tell_news(outcome, former, resource, claimed_by=claimed_by)
+    outcome = outcome.then(
+        replace(
+            outcome.state,
+            charged_under=claimed_by,
+            status=resource.status,
+            billed=charged,
+            price=resource.price if amount_of(resource.price) is not None else outcome.state.price,
+            problems=resource.problems,
+            grid=look.grid,
+        )
+    )
+    return watch_total(outcome, resource, moment=look.moment, length=look.grid.length)
+
+
+def _believable(resource: Resource, look: Look) -> tuple[Resource, datetime | None]:
+    """`resource` without a creation time that cannot be right, and its charge time if that can be."""
+    problems = list(resource.problems)
+    created, reported = resource.created_at, resource.next_charge_at
+    length = look.grid.length
+    if created is not None and (look.moment - created) / length > LONGEST_LIFE_IN_EPOCHS:
+        problems.append(f"created_at: {created} is too long ago to be believed")
+        created = None
+    if reported is not None and not is_plausible(reported, moment=look.moment, length=length):
+        problems.append("next_charge_at: lies more than an epoch ahead")
+        reported = None
+    if reported is not None and created is not None and reported <= created:
+        problems.append("next_charge_at: is not later than the creation")
+        reported = None
+    return replace(resource, created_at=created, problems=tuple(problems)), reported
+
+
+def _known(
+    outcome: Outcome,
+    former: ResourceState,
+    resource: Resource,
+    look: Look,
+    *,
+    charged: bool,
+    seen_before: datetime,
+    reported: datetime | None,
+) -> Outcome:
+    """What seeing a resource again makes of it; `former` is its state before this look."""
+    created = resource.created_at
+    if created is not None and _is_another_life(former, created):
+        outcome = _end_life(outcome, at=created)
+        return open_life(outcome, resource, look, reported=reported) if charged else outcome
+    outcome = price_unpriced(outcome, resource.price)
+    counted_elsewhere = former.retired or former.charged_under is not None
+    if charged and former.billed and not counted_elsewhere:
+        outcome = _forget_absence(outcome) if former.presence is Presence.GONE else outcome
+        return go_on(outcome, resource, look, reported=reported, seen_before=seen_before)
+    if charged:
+        doubtful_since = None if counted_elsewhere else seen_before
+        return _resume(outcome, resource, look, reported=reported, doubtful_since=doubtful_since)
+    if former.billed and not counted_elsewhere:
+        return _end(outcome, resource, look, seen_before=seen_before)
+    return outcome
+
+
+def _is_another_life(former: ResourceState, created: datetime) -> bool:
+    """Whether the id came back as another machine: absent meanwhile, and created at another time, later than the
+    newest epoch of the former one began."""
+    return (
+        former.presence is not Presence.PRESENT
+        and former.created_at is not None
+        and former.created_at != created
+        and (former.epoch is None or former.epoch.start < created)
+    )
+
+
+def _end_life(outcome: Outcome, *, at: datetime) -> Outcome:
+    """`outcome` with the former life over, its last epoch cut so that the next one cannot overlap it."""
+    outcome = give_up_total(outcome)
+    epoch = outcome.state.epoch
+    if epoch is not None:
+        outcome = close(move_end(outcome, min(epoch.end, at)))
+    return outcome.then(replace(outcome.state, created_at=at, epoch=None, epoch_charge=None, due_prices=()))
+
+
+def _forget_absence(outcome: Outcome) -> Outcome:
+    """A resource that comes back was never gone: what was uncertain since its last epoch is charged instead."""
+    state = outcome.state
+    since = state.epoch.end if state.epoch is not None else None
+    kept = tuple(
+        one
+        for one in state.doubts
+        if one.cause is not Cause.AFTER_LAST_SIGHT or (since is not None and one.span.start < since)
+    )
+    return outcome.then(replace(state, doubts=kept))
+
+
+def go_on(
+    outcome: Outcome,
+    resource: Resource,
+    look: Look,
+    *,
+    reported: datetime | None,
+    seen_before: datetime | None = None,
+) -> Outcome:
+    """`outcome` of a resource that was charged before and still is: every epoch that began meanwhile is charged."""
+    state = outcome.state
+    since = seen_before if seen_before is not None else look.moment
+    if state.epoch is None:
+        return open_life(outcome, resource, look, reported=reported)
+    passage = _passage(state, state.epoch, look, reported=reported, since=since)
+    former_price = state.price
+    outcome = move_end(outcome, passage.epoch.end)
+    outcome = outcome.then(replace(outcome.state, phase=passage.phase))
+    for began in passage.began:
+        outcome = _begin_one(outcome, began, resource, look, since=since, former_price=former_price)
+    if not passage.began:
+        outcome = _note_due_price(outcome, resource, look, former_price=former_price)
+    outcome = _square_with_report(outcome, passage, price=former_price)
+    if passage.off_phase is not None:
+        outcome = tell(
+            outcome,
+            "drift",
+            "warning",
+            f"The next charge of {in_words(resource)} is reported {passage.off_phase} away from where its epochs lead. "
+            f"The reported time was taken.",
+        )
+    return outcome
+
+
+def _passage(state: ResourceState, epoch: Span, look: Look, *, reported: datetime | None, since: datetime) -> Passage:
+    length = look.grid.length
+    if reported is not None and state.phase is Phase.REPORTED:
+        return passage_reported(epoch, reported=reported, length=length, moment=look.moment)
+    if reported is not None:
+        return first_report(
+            epoch,
+            reported=reported,
+            length=length,
+            grid=state.grid,
+            run_since=state.run_since or state.first_seen,
+            seen_before=since,
+            moment=look.moment,
+        )
+    if state.phase is Phase.REPORTED:
+        return passage_unreported(epoch, length=length, moment=look.moment)
+    return passage_on_grid(epoch, grid=look.grid, former_grid=state.grid, seen_before=since, moment=look.moment)
+
+
+def _begin_one(
+    outcome: Outcome, began: Began, resource: Resource, look: Look, *, since: datetime, former_price: Decimal | None
+) -> Outcome:
+    span = began.span
+    before, now = former_price, resource.price
+    due = outcome.state.due_prices
+    if due:
+        before, now = min(due), max(due)
+    moment = max(look.moment, span.end) if due else look.moment
+    amount, above = price_at(span.start, before=before, now=now, moment=moment)
+    was_seen = since in span or look.moment in span or span.start > look.moment
+    readable = amount_of(resource.price) is not None
+    basis = Basis.OBSERVED if was_seen and readable and not began.late else Basis.INFERRED
+    outcome = begin(outcome, [Begun(span, amount, basis)])
+    outcome = outcome.then(replace(outcome.state, due_prices=()))
+    if above:
+        outcome = doubt(outcome, span=span, amount=above, cause=Cause.PRICE_CHANGED_UNSEEN)
+    return outcome
+
+
+def _note_due_price(outcome: Outcome, resource: Resource, look: Look, *, former_price: Decimal | None) -> Outcome:
+    """Where the end of the open epoch has passed but its charge is late, remember the prices around it: the charge
+    will be one of these, whatever the price has become when it is booked."""
+    state = outcome.state
+    if state.epoch is None or look.moment < state.epoch.end or state.due_prices:
+        return outcome
+    prices = {price for price in (former_price, resource.price) if price is not None and amount_of(price) is not None}
+    return outcome.then(replace(state, due_prices=tuple(sorted(prices))))
+
+
+def _square_with_report(outcome: Outcome, passage: Passage, *, price: Decimal | None) -> Outcome:
+    """The provisional grid may have counted one epoch too many or too few before the first boundary was reported."""
+    amount = amount_of(price)
+    if not passage.miscounted or amount is None:
+        return outcome
+    if passage.miscounted > 0:
+        return correct(
+            outcome, amount=-(amount * passage.miscounted), span=passage.epoch, reason=Reason.BOUNDARY_REPORTED
+        )
+    return doubt(outcome, span=passage.epoch, amount=amount * -passage.miscounted, cause=Cause.BOUNDARY_REPORTED)
+
+
+def _resume(
+    outcome: Outcome, resource: Resource, look: Look, *, reported: datetime | None, doubtful_since: datetime | None
+) -> Outcome:
+    """`outcome` of a resource that was not charged and is again. Its epoch begins a length before the reported charge
+    time, else where the grid says; epochs that began unseen since `doubtful_since` are uncertain."""
+    former, length = outcome.state.epoch, look.grid.length
+    if former is None:
+        start, end = _epoch_now(outcome.state, look, reported=reported)
+    elif reported is not None and nearest_count(reported - former.end, length) <= 0:
+        return go_on(outcome, resource, look, reported=reported, seen_before=look.moment)
+    elif reported is None and look.moment < former.end:
+        return outcome
+    else:
+        start, end = _epoch_now(outcome.state, look, reported=reported)
+        start = max(start, former.end)
+    if doubtful_since is not None:
+        for span in _before(start, since=doubtful_since, length=length):
+            outcome = doubt(outcome, span=span, amount=amount_of(resource.price), cause=Cause.BEFORE_FIRST_SIGHT)
+    resumed = replace(
+        outcome.state,
+        phase=Phase.REPORTED if reported is not None else outcome.state.phase,
+        run_since=look.moment,
+        due_prices=(),
+    )
+    begun = Begun(Span(start, end), amount_of(resource.price), Basis.OBSERVED)
+    outcome = begin(outcome.then(resumed), [begun])
+    return go_on(outcome, resource, look, reported=reported, seen_before=look.moment)
+
+
+def _epoch_now(state: ResourceState, look: Look, *, reported: datetime | None) -> tuple[datetime, datetime]:
+    length = look.grid.length
+    if reported is not None:
+        return reported - length, reported
+    if state.phase is Phase.REPORTED and state.epoch is not None:
+        start = look.moment - (look.moment - state.epoch.end) % length
+        return start, start + length
+    span = look.grid.containing(look.moment)
+    return span.start, span.end
+
+
+def _before(start: datetime, *, since: datetime, length: timedelta) -> Iterable[Span]:
+    """The epochs in the phase of `start` that began after `since` and before `start`, oldest first."""
+    spans = []
+    begun = start - length
+    while begun > since:
+        spans.append(Span(begun, begun + length))
+        begun -= length
+    return reversed(spans)
+
+
+def _end(outcome: Outcome, resource: Resource, look: Look, *, seen_before: datetime) -> Outcome:
+    """`outcome` of a resource seen in an uncharged status after a charged one.
+
+    It is charged through the epoch in which its status changed, where the API says when that was, else through its last
+    charged sighting. An epoch that began less than a 24th of its length before the change is uncertain: a provider that
+    cannot take a charge ends the resource right after the boundary.
+    """
+    state, length = outcome.state, look.grid.length
+    if resource.generation is Generation.GPU and _was_refunded(state, resource):
+        return _refund(outcome, look)
+    changed = resource.status_changed_at
+    if changed is not None and not seen_before <= changed <= look.answered_at:
+        changed = None
+    if state.epoch is not None:
+        for start in starts_after(state.epoch, length=length, until=changed or look.answered_at):
+            span = Span(start, start + length)
+            amount, above = price_at(start, before=state.price, now=resource.price, moment=look.moment)
+            needed = length / (SHORT_FRAGMENT_BELOW if start > seen_before else LATE_AFTER)
+            certain = changed is not None and changed - start > needed and outcome.state.epoch is not None
+            if certain and outcome.state.epoch is not None and outcome.state.epoch.end == start:
+                outcome = begin(outcome, [Begun(span, amount, Basis.INFERRED)])
+                if above:
+                    outcome = doubt(outcome, span=span, amount=above, cause=Cause.PRICE_CHANGED_UNSEEN)
+            else:
+                total = amount + above if amount is not None and above is not None else amount
+                outcome = doubt(outcome, span=span, amount=total, cause=Cause.AFTER_LAST_SIGHT)
+    outcome = outcome.then(replace(outcome.state, due_prices=()))
+    covered = state.created_at is not None and (look.charge_from is None or look.charge_from <= state.created_at)
+    if covered and outcome.state.doubts and state.epoch is not None:
+        ended = max(state.epoch.start, changed or look.answered_at)
+        outcome = await_total(outcome, resource, reason=Reason.ENDED_TOTAL, span=Span(state.epoch.start, ended))
+    return outcome
+
+
+def _was_refunded(state: ResourceState, resource: Resource) -> bool:
+    return state.status.casefold() == "initialized" and resource.status.casefold() == "failed"
+
+
+def _refund(outcome: Outcome, look: Look) -> Outcome:
+    """A GPU instance that failed before it ran is refunded in full (`fluence-api.md` 5.4)."""
+    state = outcome.state
+    begun = state.created_at if state.created_at is not None else state.first_seen
+    span = Span(min(begun, look.moment), look.moment)
+    outcome = correct(outcome, amount=-state.charged, span=span, reason=Reason.REFUND)
+    return outcome.then(replace(outcome.state, doubts=(), unpriced=(), settling=None))
+
+
+def absent(state: ResourceState, look: Look, *, seen_before: datetime) -> Outcome:
+    """What a believed list without the resource makes of it: missing, and gone after enough of them in a row.
+
+    Of one that is gone, the epochs that began between its last sighting and its first absence stay uncertain.
+    """
+    since = state.absent_since or look.answered_at
+    absences = state.absences + 1
+    gone = absences >= look.confirm_absence
+    outcome = Outcome(
+        replace(
+            state,
+            presence=Presence.GONE if gone else Presence.MISSING,
+            absences=absences,
+            absent_since=since,
+            last_seen=seen_before,
+        )
+    )
+    if not gone:
+        return outcome
+    if state.billed and state.epoch is not None:
+        for start in starts_after(state.epoch, length=look.grid.length, until=since):
+            span = Span(start, start + look.grid.length)
+            outcome = doubt(outcome, span=span, amount=amount_of(state.price), cause=Cause.AFTER_LAST_SIGHT)
+    return give_up_total(outcome)
+
+
+def retired(state: ResourceState, *, seen_before: datetime) -> Outcome:
+    """What taking its generation out of the configuration makes of a resource: nothing more is charged or uncertain."""
+    outcome = close(give_up_total(Outcome(state)))
+    return outcome.then(replace(outcome.state, retired=True, presence=Presence.GONE, last_seen=seen_before))
+
+
+def _tell_news(
+    outcome: Outcome, former: ResourceState | None, resource: Resource, *, claimed_by: str | None
+) -> Outcome:
+    """What an operator should hear of this sighting that the former one did not tell."""
+    for problem in resource.problems:
+        if former is None or problem not in former.problems:
+            kind = "price" if problem.startswith("price") else "status"
+            outcome = tell(
+                outcome, kind, "warning", f"{in_words(resource)}: {problem}. That value is unknown, not zero."
+            )
+    if not is_recognised(resource.status, resource.generation) and (former is None or former.status != resource.status):
+        outcome = tell(
+            outcome,
+            "status",
+            "warning",
+            f"{in_words(resource)} has the unrecognised status {resource.status!r}. It is charged as if it ran.",
+        )
+    if claimed_by is not None and (former is None or former.charged_under != claimed_by):
+        outcome = tell(
+            outcome,
+            "drift",
+            "warning",
+            f"{in_words(resource)} is charged under account {claimed_by!r} already, so it is not charged here again.",
+        )
+    return outcome
