@@ -12,13 +12,13 @@ from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from fluence_costwatch.config.problems import listed, nearest, shown
+from fluence_costwatch.config.problems import nearest, shown
 
 SUPPORTED_GENERATIONS: Final = ("vms-v2", "vms-v3")
 LATER_GENERATIONS: Final = ("auto", "cloud-v2", "gpu")
 LARGEST_COUNT: Final = 1_000
 
-_GENERATIONS_RIGHT: Final = f"supported are {listed(SUPPORTED_GENERATIONS)}, or a list of both"
+_GENERATIONS_RIGHT: Final = 'supported are "vms-v2", "vms-v3" or a list of both'
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 
