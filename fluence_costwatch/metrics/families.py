@@ -1,0 +1,193 @@
+"""The metric families of `design.md` 9.4, built anew from values each time, so that no series outlives its subject."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, TypeVar
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+
+from fluence_costwatch.core.money import Usd, total
+from fluence_costwatch.core.resources import Per
+from fluence_costwatch.core.views import StatusView, VmView
+from fluence_costwatch.metrics.tallies import REASONS, Counts
+
+LabelTexts = TypeVar("LabelTexts", bound=tuple[str, ...])
+
+PREFIX: Final = "fluence_costwatch_"
+_RESOURCE: Final = ("account", "resource_id")
+_INFO: Final = ("account", "resource_id", "name", "kind", "generation", "datacenter")
+
+
+def process_families(*, version: str, size_bytes: int, counts: Counts) -> Iterator[Metric]:
+    """What the process knows of itself.
+
+    build_info{version}, config_last_reload_success, database_size_bytes
+    """
+    yield _gauge("build_info", "The running version of CostWatch, as a label; always 1.", ("version",), {(version,): 1})
+    yield _gauge(
+        "config_last_reload_success",
+        "1 if the last reload of the configuration was taken, 0 if it was refused and the former one stays in force.",
+        (),
+        {(): float(counts.reloaded)},
+    )
+    yield _gauge(
+        "database_size_bytes",
+        "Size of the database with its write-ahead log when a cycle last ended.",
+        (),
+        {(): size_bytes},
+    )
+
+
+def account_families(status: StatusView, *, counts: Counts) -> Iterator[Metric]:
+    """What is known of each configured account.
+
+    up, poll_*, polls_total, poll_failures_total{reason}, charged_usd, burn_usd_per_day, uncertain_usd
+    """
+    accounts = status.accounts
+    label = ("account",)
+    yield _gauge(
+        "up",
+        "1 if the last look at every generation of the account brought a complete list, else 0.",
+        label,
+        {(each.account,): float(each.answering) for each in accounts},
+    )
+    yield _gauge(
+        "poll_last_success_timestamp_seconds",
+        "When the account was last seen completely; 0 if it never was. The age is time() minus this.",
+        label,
+        {(each.account,): each.last_success.timestamp() if each.last_success else 0 for each in accounts},
+    )
+    yield _gauge(
+        "poll_duration_seconds",
+        "How long the last look at the account took, retries included.",
+        label,
+        {(name,): counts.durations[name].total_seconds() for name in _names(status) if name in counts.durations},
+    )
+    yield _counter(
+        "polls",
+        "Looks at the account since the process started, failed ones included.",
+        label,
+        {(name,): counts.polls.get(name, 0) for name in _names(status)},
+    )
+    yield _counter(
+        "poll_failures",
+        "Looks at the account that brought no complete list, by reason.",
+        ("account", "reason"),
+        {(name, reason): counts.failures.get((name, reason), 0) for name in _names(status) for reason in REASONS},
+    )
+    yield _gauge(
+        "charged_usd",
+        "All that the account was ever charged, in USD (USDC counts as USD), resources that are gone included. "
+        "It rises in steps at epoch boundaries: use a difference over whole epochs rather than rate().",
+        label,
+        {(each.account,): _dollars(each.spent) for each in accounts},
+    )
+    yield _gauge(
+        "burn_usd_per_day",
+        "What the account costs a day while nothing changes, in USD.",
+        label,
+        {(each.account,): float(each.burn_per_day) for each in accounts},
+    )
+    yield _gauge(
+        "uncertain_usd",
+        "What the bill may hold on top of charged_usd, in USD: epochs that nobody saw and changes not yet confirmed.",
+        label,
+        {(each.account,): _dollars(each.uncertain) for each in accounts},
+    )
+
+
+def resource_families(status: StatusView, resources: Iterable[VmView]) -> Iterator[Metric]:
+    """What is known of each resource that is not gone, and what these add up to.
+
+    resources{kind,status}, reclaimable_usd, resource_info, resource_price_usd_per_epoch, resource_burn_usd_per_day,
+    resource_charged_usd, resource_paid_until_timestamp_seconds
+    """
+    current = [view for view in resources if view.current]
+    yield _gauge(
+        "resources",
+        "Resources that are not gone, by their kind and by their status as the API spells it.",
+        ("account", "kind", "status"),
+        dict(Counter((view.account, view.kind.value, view.status) for view in current)),
+    )
+    yield _gauge(
+        "reclaimable_usd",
+        "Funds in USD still reserved by records of machines that the provider terminated; deleting these frees them.",
+        ("account",),
+        {(name,): _dollars(_reclaimable(name, current)) for name in _names(status)},
+    )
+    yield _gauge(
+        "resource_info",
+        "What a resource is called and where it is; always 1. Join on account and resource_id.",
+        _INFO,
+        {
+            (view.account, view.id, view.name or "", view.kind.value, view.generation.value, view.datacenter or ""): 1
+            for view in current
+        },
+    )
+    yield _gauge(
+        "resource_price_usd_per_epoch",
+        "Price in force of one prepaid epoch of the resource in USD; absent where it is not known.",
+        _RESOURCE,
+        {
+            (view.account, view.id): float(view.price)
+            for view in current
+            if view.price is not None and view.price_per is Per.EPOCH
+        },
+    )
+    yield _gauge(
+        "resource_burn_usd_per_day",
+        "What the resource costs a day while nothing changes, in USD; 0 where it is not charged, absent where no price "
+        "is known.",
+        _RESOURCE,
+        {(view.account, view.id): float(view.burn_per_day) for view in current if view.burn_per_day is not None},
+    )
+    yield _gauge(
+        "resource_charged_usd",
+        "All that the resource was ever charged, in USD.",
+        _RESOURCE,
+        {(view.account, view.id): _dollars(view.spent) for view in current},
+    )
+    yield _gauge(
+        "resource_paid_until_timestamp_seconds",
+        "When the next charge of the resource falls due; absent where none does.",
+        _RESOURCE,
+        {(view.account, view.id): view.paid_until.timestamp() for view in current if view.paid_until is not None},
+    )
+
+
+def _names(status: StatusView) -> list[str]:
+    return [each.account for each in status.accounts]
+
+
+def _reclaimable(account: str, resources: Iterable[VmView]) -> Usd:
+    return total(
+        view.reserved
+        for view in resources
+        if view.account == account and view.reserved is not None and view.status.casefold() == "terminated"
+    )
+
+
+def _dollars(amount: Usd) -> float:
+    return float(amount.dollars)
+
+
+def _gauge(name: str, help_text: str, labels: tuple[str, ...], values: Mapping[LabelTexts, float]) -> Metric:
+    family = GaugeMetricFamily(PREFIX + name, help_text, labels=labels)
+    for texts, value in values.items():
+        family.add_metric([_sendable(text) for text in texts], value)
+    return family
+
+
+def _counter(name: str, help_text: str, labels: tuple[str, ...], values: Mapping[LabelTexts, float]) -> Metric:
+    family = CounterMetricFamily(PREFIX + name, help_text, labels=labels)
+    for texts, value in values.items():
+        family.add_metric([_sendable(text) for text in texts], value)
+    return family
+
+
+def _sendable(text: str) -> str:
+    """`text` with halves of surrogate pairs replaced: JSON may hold them, UTF-8 may not."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
