@@ -53,10 +53,11 @@ class Place:
         bare = "/" not in name
         folders = [self.folder]
         credentials = self.environ.get("CREDENTIALS_DIRECTORY")
+        is_credential = bool(bare and credentials and not os.path.lexists(path))
         if bare and credentials:
             folders.append(Path(credentials))
-            if not os.path.lexists(path):
-                path = Path(credentials) / name
+        if is_credential:
+            path = folders[-1] / name
         label = "the file" if bare else printable(str(path))
         try:
             status = path.stat()
@@ -75,7 +76,9 @@ class Place:
             secret = parse_secret(content.decode("utf-8", "replace"))
         except ValueError as error:
             raise ValueError(f"{label} {error}") from None
-        remark = f"{label} can be read by others; run chmod 600 on it" if status.st_mode & 0o077 else None
+        # systemd lets the service in by an access list, whose mask looks like permissions of the group.
+        is_open = status.st_mode & 0o077 and not is_credential
+        remark = f"{label} can be read by others; run chmod 600 on it" if is_open else None
         return secret, remark
 
 

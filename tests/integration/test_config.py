@@ -395,7 +395,7 @@ class TestSecrets:
         assert re.match(r"accounts\[0\]\.api_key_file: the file (is empty|holds a )", problem)
 
     def test_a_bare_name_may_be_a_systemd_credential(self, shelf: Path, tmp_path: Path) -> None:
-        private(tmp_path / "fluence_api_key", b"credential\n")
+        private(tmp_path / "fluence_api_key", b"credential\n").chmod(0o440)
         private(tmp_path / "main.key", b"not-this-one\n")
         credentials = str(tmp_path)
 
@@ -403,6 +403,7 @@ class TestSecrets:
         beside_the_file = read(shelf, ACCOUNT, CREDENTIALS_DIRECTORY=credentials)
 
         assert Secret("credential") == as_credential.accounts[0].api_key
+        assert () == as_credential.remarks
         assert Secret("main-key") == beside_the_file.accounts[0].api_key
 
     def test_a_key_file_in_neither_place_is_said_to_be_so(self, shelf: Path, tmp_path: Path) -> None:
