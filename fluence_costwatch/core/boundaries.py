@@ -100,14 +100,18 @@ def first_report(
 
     The end becomes the first boundary in the reported phase after `seen_before`, without a charge. Where the grid has
     counted another number of epochs between `run_since` and `seen_before` than the reported phase holds, the
-    difference is given as `miscounted`.
+    difference is given as `miscounted`. A boundary that passed less than a 24th of a length after `run_since` may have
+    been the activation, which ends no epoch: it counts as one too few, not as a charge.
     """
     since = max(seen_before, epoch.start)
     end = first_in_phase_after(since, boundary=reported, length=length)
-    counted = _boundaries_between(run_since, since, boundary=grid.at_or_before(run_since), length=length)
-    held = _boundaries_between(run_since, since, boundary=reported, length=length)
+    miscounted = _boundaries_between(run_since, since, boundary=grid.at_or_before(run_since), length=length)
+    miscounted -= _boundaries_between(run_since, since, boundary=reported, length=length)
+    if end <= moment and (end - run_since) * SHORT_FRAGMENT_BELOW < length:
+        end += length
+        miscounted -= 1
     rest = passage_reported(Span(epoch.start, end), reported=reported, length=length, moment=moment)
-    return Passage(rest.epoch, rest.began, Phase.REPORTED, miscounted=counted - held)
+    return Passage(rest.epoch, rest.began, Phase.REPORTED, miscounted=miscounted)
 
 
 def _boundaries_between(since: datetime, until: datetime, *, boundary: datetime, length: timedelta) -> int:

@@ -194,7 +194,7 @@ def go_on(
         outcome = _begin_one(outcome, began, resource, look, since=since, former_price=former_price)
     if not passage.began:
         outcome = _note_due_price(outcome, resource, look, former_price=former_price)
-    outcome = _square_with_report(outcome, passage, price=former_price)
+    outcome = _square_with_report(outcome, passage, resource, look, price=former_price)
     if passage.off_phase is not None:
         outcome = tell(
             outcome,
@@ -255,16 +255,24 @@ def _note_due_price(outcome: Outcome, resource: Resource, look: Look, *, former_
     return outcome.then(replace(state, due_prices=tuple(sorted(prices))))
 
 
-def _square_with_report(outcome: Outcome, passage: Passage, *, price: Decimal | None) -> Outcome:
+def _square_with_report(
+    outcome: Outcome, passage: Passage, resource: Resource, look: Look, *, price: Decimal | None
+) -> Outcome:
     """The provisional grid may have counted one epoch too many or too few before the first boundary was reported."""
     amount = amount_of(price)
     if not passage.miscounted or amount is None:
         return outcome
+    reason = Reason.BOUNDARY_REPORTED
     if passage.miscounted > 0:
-        return correct(
-            outcome, amount=-(amount * passage.miscounted), span=passage.epoch, reason=Reason.BOUNDARY_REPORTED
-        )
-    return doubt(outcome, span=passage.epoch, amount=amount * -passage.miscounted, cause=Cause.BOUNDARY_REPORTED)
+        return correct(outcome, amount=-(amount * passage.miscounted), span=passage.epoch, reason=reason)
+    outcome = doubt(outcome, span=passage.epoch, amount=amount * -passage.miscounted, cause=Cause.BOUNDARY_REPORTED)
+    return await_total(outcome, resource, reason=reason, span=passage.epoch) if _covers_life(outcome, look) else outcome
+
+
+def _covers_life(outcome: Outcome, look: Look) -> bool:
+    """Whether the ledger holds the whole life of the resource, so that its reported total can be compared with it."""
+    created = outcome.state.created_at
+    return created is not None and (look.charge_from is None or look.charge_from <= created)
 
 
 def _resume(
@@ -344,8 +352,7 @@ def _end(outcome: Outcome, resource: Resource, look: Look, *, seen_before: datet
                 total = amount + above if amount is not None and above is not None else amount
                 outcome = doubt(outcome, span=span, amount=total, cause=Cause.AFTER_LAST_SIGHT)
     outcome = outcome.then(replace(outcome.state, due_prices=()))
-    covered = state.created_at is not None and (look.charge_from is None or look.charge_from <= state.created_at)
-    if covered and outcome.state.doubts and state.epoch is not None:
+    if _covers_life(outcome, look) and outcome.state.doubts and state.epoch is not None:
         ended = max(state.epoch.start, changed or look.answered_at)
         outcome = await_total(outcome, resource, reason=Reason.ENDED_TOTAL, span=Span(state.epoch.start, ended))
     return outcome

@@ -41,7 +41,7 @@ def watch_total(outcome: Outcome, resource: Resource, *, moment: datetime, lengt
     difference = reported - state.charged
     if looks >= LOOKS_NEEDED:
         return _decide(outcome, settling, resource, difference)
-    if settling.reason is Reason.ENDED_TOTAL:
+    if settling.reason is not Reason.OPENING_TOTAL:
         return outcome.then(replace(state, settling=replace(settling, total=reported, looks=looks)))
     pending = replace(
         settling, total=reported, looks=looks, adjustment=min(difference, ZERO), uncertain=abs(difference)
@@ -69,13 +69,12 @@ def _decide(outcome: Outcome, settling: Settling, resource: Resource, difference
     state = outcome.state
     doubtful = total(one.amount for one in state.doubts if one.amount is not None)
     price = amount_of(state.price)
-    if settling.reason is Reason.ENDED_TOTAL and not ZERO <= difference <= doubtful:
+    if settling.reason is not Reason.OPENING_TOTAL and not ZERO <= difference <= doubtful:
         return tell(
             outcome.then(replace(state, settling=None)),
             "drift",
             "warning",
-            f"{in_words(resource)} has ended; the provider reports {resource.total_spent} USD in all, "
-            f"the ledger holds {state.charged} USD and {doubtful} USD uncertain. The ledger was left as it is.",
+            f"For {in_words(resource)} the provider reports {resource.total_spent} USD in all, the ledger holds {state.charged} USD and {doubtful} USD uncertain. The ledger was left as it is.",
         )
     settled = outcome.then(replace(state, settling=None, doubts=(), unpriced=()))
     if difference:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 from fluence_costwatch.core.epochs import Span
 from fluence_costwatch.core.history import Basis, Cause, Presence
@@ -103,7 +104,7 @@ def test_a_charge_time_that_wobbles_by_two_minutes_for_ten_days_is_one_charge_a_
 
     spans = [row.span for row in watch.epochs()]
     assert 11 == len(spans)
-    assert all(first.end == second.start for first, second in zip(spans, spans[1:], strict=False))
+    assert all(first.end == second.start for first, second in pairwise(spans))
     assert created == spans[0].start
     assert usd("0.30697") * 11 == watch.total()
 
