@@ -36,9 +36,11 @@ class Clock:
         """Jump forward to `at`; a running clock runs on from there. ValueError where that would be back."""
         if at < self.now():
             raise ValueError(f"the clock cannot go back from {self._latest.isoformat()} to {at.isoformat()}")
-        self._latest = at.astimezone(UTC)
-        if self.running:
-            self.run()
+        self._jump(at)
+
+    def advance(self, span: timedelta) -> None:
+        """Jump forward by `span`, which is not negative."""
+        self._jump(self.now() + span)
 
     def run(self) -> None:
         """Run on from the present instant at the pace of the real clock."""
@@ -48,3 +50,8 @@ class Clock:
         """Stand still until set."""
         self.now()
         self._offset = None
+
+    def _jump(self, at: datetime) -> None:
+        self._latest = at.astimezone(UTC)
+        if self.running:
+            self._offset = self._latest - self._real()

@@ -79,7 +79,7 @@ class Control:
         seconds = fields.get("seconds")
         if not isinstance(seconds, int | float) or isinstance(seconds, bool) or seconds < 0:
             raise BadRequest(f"seconds: must be a number, not negative, not {seconds!r}")
-        self._market.clock.set(self._market.now + timedelta(seconds=seconds))
+        self._market.clock.advance(timedelta(seconds=seconds))
         return self._clock(fields)
 
     def _run_clock(self, fields: JsonObject) -> JsonObject:

@@ -53,7 +53,8 @@ def _chosen(vms: list[JsonObject], params: JsonObject) -> JsonObject | None:
 
 def _id_case(vm: JsonObject, params: JsonObject, index: int) -> None:
     change: dict[str, Callable[[str], str]] = {"upper": str.upper, "lower": str.lower, "swap": str.swapcase}
-    vm["id"] = "0x" + change[params["case"]](vm["id"][2:])
+    if isinstance(vm.get("id"), str):
+        vm["id"] = "0x" + change[params["case"]](vm["id"][2:])
 
 
 def _hostile_name(vm: JsonObject, params: JsonObject, index: int) -> None:

@@ -31,6 +31,7 @@ from .record import Record
 from .wire import Answer, BadRequest, Request, Route, error
 
 HOST = "127.0.0.1"
+SHUTDOWN_POLL_SECONDS = 0.02
 NO_LINGER = struct.pack("ii", 1, 0)
 BAD_KEY = error(403, "Auth failed. No such API Key")
 
@@ -62,7 +63,9 @@ class Simulator:
         if self._server is None:
             self._server = _Server(self._port, self)
             self._port = self._server.server_address[1]
-            threading.Thread(target=self._server.serve_forever, args=(0.05,), name="simulator", daemon=True).start()
+            threading.Thread(
+                target=self._server.serve_forever, args=(SHUTDOWN_POLL_SECONDS,), name="simulator", daemon=True
+            ).start()
         return self
 
     def stop(self) -> None:

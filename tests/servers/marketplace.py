@@ -174,10 +174,10 @@ class Marketplace:
         if self.simulator is not None:
             self.simulator.start()
 
-    def _get(self, path: str, **query: str) -> dict[str, Any]:
+    def _get(self, path: str, /, **query: str) -> dict[str, Any]:
         return self._ask("GET", f"{path}?{urlencode(query)}" if query else path, None)
 
-    def _post(self, path: str, **fields: Any) -> dict[str, Any]:
+    def _post(self, path: str, /, **fields: Any) -> dict[str, Any]:
         return self._ask("POST", path, fields)
 
     def _ask(self, method: str, path: str, fields: dict[str, Any] | None) -> dict[str, Any]:
