@@ -8,7 +8,7 @@ BIN := .venv/bin
 STAMP := .venv/.set-up
 QUICK_TESTS := $(wildcard tests/test_*.py tests/unit tests/properties)
 TYPED := fluence_costwatch tests $(if $(wildcard migrations/*.py),migrations) $(if $(wildcard benchmarks/*.py),benchmarks)
-BENCHMARKS := $(wildcard benchmarks/bench_*.py)
+BENCHMARKS := $(filter-out %/__init__.py,$(wildcard benchmarks/*.py))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check test-slow lint format lock wheel benchmarks clean
@@ -53,7 +53,7 @@ wheel: $(STAMP) ## build the source archive and the wheel into dist/
 
 benchmarks: $(STAMP) ## run every benchmark
 	@$(if $(BENCHMARKS),,echo 'There are no benchmarks yet.')
-	@$(foreach file,$(BENCHMARKS),$(BIN)/python $(file) $(ARGS) &&) true
+	@$(foreach file,$(BENCHMARKS),$(BIN)/python -m $(subst /,.,$(basename $(file))) $(ARGS) &&) true
 
 clean: ## remove all that make made here, .venv included
 	rm -rf .venv .tools dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
