@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from fluence_costwatch.core.money import price_text
 from fluence_costwatch.core.spending import CalendarView, ExportRow, SpendView
 from fluence_costwatch.core.views import StatusView, VmsView, VmView
 
-Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"
+Json: TypeAlias = dict[str, Any]
 
 EXPORT_COLUMNS: Final = (
     "account",
@@ -33,7 +33,7 @@ def instant(moment: datetime) -> str:
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
 
 
-def status(view: StatusView) -> dict[str, Json]:
+def status(view: StatusView) -> Json:
     """The answer of `status`."""
     return {
         "as_of": instant(view.as_of),
@@ -52,12 +52,12 @@ def status(view: StatusView) -> dict[str, Json]:
     }
 
 
-def vms(view: VmsView) -> dict[str, Json]:
+def vms(view: VmsView) -> Json:
     """The answer of `vms`."""
     return {"as_of": instant(view.as_of), "resources": [_resource(resource) for resource in view.resources]}
 
 
-def spend(view: SpendView) -> dict[str, Json]:
+def spend(view: SpendView) -> Json:
     """The answer of `spend`."""
     return {
         "as_of": instant(view.as_of),
@@ -77,7 +77,7 @@ def spend(view: SpendView) -> dict[str, Json]:
     }
 
 
-def calendar(view: CalendarView) -> dict[str, Json]:
+def calendar(view: CalendarView) -> Json:
     """The answer of `calendar`."""
     return {
         "as_of": instant(view.as_of),

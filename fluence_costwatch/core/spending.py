@@ -178,7 +178,8 @@ def _within(moment: datetime, *, since: datetime | None, until: datetime | None)
 def _lacks_a_price(state: ResourceState, *, since: datetime | None, until: datetime | None) -> bool:
     if since is None and until is None:
         return is_at_least(state)
-    return any(_within(span.start, since=since, until=until) for span in state.unpriced)
+    unknown = [*state.unpriced, *(doubt.span for doubt in state.doubts if doubt.amount is None)]
+    return any(_within(span.start, since=since, until=until) for span in unknown)
 
 
 def _row_for(record: KnownCharge, *, by: By, grid: EpochGrid, zone: tzinfo) -> tuple[tuple[str, ...], SpendRow]:

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from fluence_costwatch.core.epochs import EpochGrid
 from fluence_costwatch.core.history import Charge, Presence, ResourceState
-from fluence_costwatch.core.ledger import charged_total, is_at_least, uncertain_total
+from fluence_costwatch.core.ledger import charged_total, is_at_least, is_charged_on, uncertain_total
 from fluence_costwatch.core.money import Usd, total
 from fluence_costwatch.core.resources import Generation, Kind, Per, Resource, Specs
 
@@ -144,7 +144,7 @@ class StatusView(View):
 class VmView:
     """One resource. `price` is the one in force; `burn_per_day` is None where no price is known.
 
-    `current` is false once it is gone or no longer watched; `paid_until` is when its next charge falls due.
+    `current` is false once it is gone; `paid_until` is when its next charge falls due.
     """
 
     account: str
@@ -179,13 +179,12 @@ class VmsView(View):
 
 
 def vms_view(known: Known, *, watched: Watched, now: datetime, everything: bool = False) -> VmsView:
-    """All that bills or may bill again; with `everything` also what is gone or no longer watched."""
-    views = [vm_view(record, now=now) for record in known.resources(gone=everything)]
+    """All that bills or may bill again; with `everything` also what is gone."""
     return VmsView(
         as_of=now,
         zone=watched.zone,
         stale_accounts=stale_accounts(known.accounts(), watched=watched, now=now),
-        resources=tuple(view for view in views if everything or view.current),
+        resources=tuple(vm_view(record, now=now) for record in known.resources(gone=everything)),
     )
 
 
@@ -219,8 +218,7 @@ def status_of(
 def vm_view(record: KnownResource, *, now: datetime) -> VmView:
     """What is shown of one resource."""
     resource, state = record.resource, record.state
-    current = state.presence is not Presence.GONE and not state.retired
-    billed = state.billed and current and state.charged_under is None
+    billed = is_charged_on(state) and state.charged_under is None
     return VmView(
         account=state.identity.account,
         id=state.identity.id,
@@ -229,7 +227,7 @@ def vm_view(record: KnownResource, *, now: datetime) -> VmView:
         generation=state.generation,
         status=state.status,
         presence=state.presence,
-        current=current,
+        current=state.presence is not Presence.GONE,
         billed=billed,
         price=state.price,
         price_per=resource.price_per,

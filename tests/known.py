@@ -1,0 +1,141 @@
+"""What the store would know, made from one line per fact, for the tests of everything that shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from decimal import Decimal
+from typing import Any
+
+from fluence_costwatch.core.epochs import EpochGrid, Span
+from fluence_costwatch.core.history import Basis, Charge, ResourceState, Snapshot, Verdict
+from fluence_costwatch.core.money import Usd
+from fluence_costwatch.core.resources import Generation, Identity, Kind, Resource
+from fluence_costwatch.core.views import Watched, WatchedAccount
+from fluence_costwatch.ports import AccountRecord, ChargeRecord, CycleRecord, ResourceRecord
+
+DAY = timedelta(days=1)
+
+
+def at(text: str) -> datetime:
+    """ "2026-03-01 17:55" in UTC."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+NOW = at("2026-03-03 12:00")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A Reading that holds what it is given."""
+
+    records: tuple[ResourceRecord, ...] = ()
+    rows: tuple[ChargeRecord, ...] = ()
+    looks: tuple[AccountRecord, ...] = ()
+
+    def accounts(self) -> Sequence[AccountRecord]:
+        return self.looks
+
+    def resources(self, *, gone: bool = True) -> Sequence[ResourceRecord]:
+        return [record for record in self.records if gone or record.state.presence.value != "gone"]
+
+    def charges(
+        self, *, since: datetime | None = None, until: datetime | None = None, account: str | None = None
+    ) -> Iterable[ChargeRecord]:
+        for row in self.rows:
+            start = row.charge.span.start
+            inside = (since is None or since <= start) and (until is None or start < until)
+            if inside and account in (None, row.charge.identity.account):
+                yield row
+
+    def snapshot(self, number: int) -> Snapshot:
+        raise NotImplementedError(number)
+
+    def snapshots(self) -> Iterable[tuple[int, Snapshot, Verdict]]:
+        return ()
+
+
+def known_resource(
+    id: str = "0xa1",
+    *,
+    account: str = "main",
+    name: str | None = "web",
+    status: str = "Active",
+    price: str | None = "0.298160",
+    start: str = "2026-03-02 17:55",
+    length: timedelta = DAY,
+    charged: str = "0.596320",
+    generation: Generation = Generation.VMS_V3,
+    billed: bool = True,
+    of_resource: Mapping[str, Any] | None = None,
+    **of_state: Any,
+) -> ResourceRecord:
+    """A VM that pays `price` for epochs of `length`, in the one that began at `start`."""
+    dollars = None if price is None else Decimal(price)
+    resource = Resource(
+        account=account,
+        id=id,
+        kind=Kind.VM,
+        generation=generation,
+        name=name,
+        status=status,
+        price=dollars,
+        **(of_resource or {}),
+    )
+    facts: dict[str, Any] = {
+        "created_at": None,
+        "first_seen": at("2026-03-01 12:00"),
+        "grid": EpochGrid(length=length),
+        "epoch": Span(at(start), at(start) + length),
+        "charged": Usd.parse(charged),
+        "billed": billed,
+    } | of_state
+    state = ResourceState(
+        identity=Identity(account, id.lower()),
+        kind=Kind.VM,
+        generation=generation,
+        status=status,
+        price=dollars,
+        **facts,
+    )
+    return ResourceRecord(resource, state, last_seen=at("2026-03-03 11:55"))
+
+
+def known_charge(
+    start: str,
+    amount: str = "0.298160",
+    *,
+    id: str = "0xa1",
+    account: str = "main",
+    name: str | None = "web",
+    kind: str = "vm",
+    length: timedelta = DAY,
+    basis: Basis = Basis.OBSERVED,
+) -> ChargeRecord:
+    """One row of the ledger."""
+    span = Span(at(start), at(start) + length)
+    return ChargeRecord(Charge(Identity(account, id), span, Usd.parse(amount), basis, closed=True), name, kind)
+
+
+def known_account(
+    account: str = "main",
+    *,
+    last_success: str | None = "2026-03-03 11:55",
+    outcome: str = "ok",
+    detail: str = "",
+    generation: Generation = Generation.VMS_V3,
+) -> AccountRecord:
+    """How the last look at an account of one generation went."""
+    look = CycleRecord(account, generation, at("2026-03-03 11:55"), at("2026-03-03 11:56"), outcome, detail)
+    return AccountRecord(account, {generation: None if last_success is None else at(last_success)}, {generation: look})
+
+
+def watched(
+    *accounts: str,
+    generations: tuple[Generation, ...] = (Generation.VMS_V3,),
+    patience: timedelta = timedelta(minutes=15),
+    zone: tzinfo = UTC,
+) -> Watched:
+    """What is configured; one account "main" unless others are named."""
+    return Watched(tuple(WatchedAccount(account, generations) for account in accounts or ("main",)), patience, zone)
