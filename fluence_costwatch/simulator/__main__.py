@@ -9,7 +9,7 @@ from datetime import time, timedelta
 from pathlib import Path
 
 from .demo import demo_script
-from .options import DELETE_BODIES, FLAVOURS, POLICIES, AccountOptions, Options
+from .options import AUTHS, DELETE_BODIES, FLAVOURS, POLICIES, AccountOptions, Options
 from .script import Script, parse_instant, read_script_file
 from .server import Simulator, serve
 
@@ -43,6 +43,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--delete-body", choices=DELETE_BODIES, default="both")
     parser.add_argument("--delete-latency", type=float, default=0, metavar="SECONDS")
     parser.add_argument("--launch-time", type=float, default=0, metavar="SECONDS")
+    parser.add_argument("--listing-delay", type=float, default=0, metavar="SECONDS")
+    parser.add_argument("--charge-delay", type=float, default=0, metavar="SECONDS")
+    parser.add_argument("--next-billing-wobble", type=float, default=0, metavar="SECONDS")
+    parser.add_argument("--auth", choices=AUTHS, default="both")
     parser.add_argument("--script", metavar="FILE", help="a JSON file, or 'demo' for the built-in one")
     parser.add_argument("--key", action="append", metavar="[ACCOUNT=]KEY", help="default: main=demo-key")
     parser.add_argument("--balance", default="1000", help="dollars on each account at the start")
@@ -64,6 +68,10 @@ def _options(given: argparse.Namespace) -> Options:
         delete_body=given.delete_body,
         delete_latency=timedelta(seconds=given.delete_latency),
         launch_time=timedelta(seconds=given.launch_time),
+        listing_delay=timedelta(seconds=given.listing_delay),
+        charge_delay=timedelta(seconds=given.charge_delay),
+        next_billing_wobble=timedelta(seconds=given.next_billing_wobble),
+        auth=given.auth,
         script=_script(given.script),
     )
 

@@ -41,7 +41,7 @@ def _changes() -> list[dict[str, Any]]:
         {"at": _epoch(6.5), "every": _epoch(6), "do": "create", "vm": "batch", "name": "nightly-batch", "price": "0.894480",
          "vcpu": 8, "ram_mib": 16384},
         {"at": _epoch(9.5), "every": _epoch(6), "do": "delete", "vm": "batch"},
-        {"at": _epoch(20), "every": _epoch(20), "do": "top_up", "amount": "75"},
+        {"at": _epoch(20), "every": _epoch(20), "do": "top_up", "amount": "62"},
     ]  # fmt: skip
 
 

@@ -38,6 +38,7 @@ class Market:
             account.name: Books(opening=micros_of(account.balance), at=self.now) for account in options.accounts
         }
         self._vms: list[Vm] = []
+        self._rented: list[Vm] = []
         self._handles: dict[str, str] = {}
         self._queue: list[tuple[datetime, int, int, Callable[[], None]]] = []
         self._order = itertools.count()
@@ -52,6 +53,10 @@ class Market:
             self._review()
         self.now = max(self.now, until)
         return self.now
+
+    def schedule(self, at: datetime, rank: int, act: Callable[[], None]) -> None:
+        """Let `act` happen when time gets to `at`."""
+        heapq.heappush(self._queue, (at, rank, next(self._order), act))
 
     def vms(self, account: str | None = None) -> list[Vm]:
         """Every VM that ever was, oldest first, of one account or of all."""
@@ -142,6 +147,7 @@ class Market:
             ports=details.get("ports", [{"port": 22, "protocol": "tcp"}]),
         )
         self._vms.append(rented)
+        self._rented.append(rented)
         if vm is not None:
             self._handles[vm] = id
         books.charge(id, micros, epoch_start=created, epoch_end=rented.next_boundary, at=self.now)
@@ -187,7 +193,7 @@ class Market:
     def top_up(self, amount: str, *, account: str | None = None) -> None:
         """Put money on the account; reserves that were used are filled again at once."""
         self.books_of(next(iter(self.books)) if account is None else account).top_up(micros_of(amount), at=self.now)
-        for vm in self._vms:
+        for vm in self._rented:
             if vm.live:
                 self.books[vm.account].fill_reserve(vm.id, vm.price, at=self.now)
         self._review()
@@ -198,10 +204,6 @@ class Market:
         if self.options.policy == "per_vm":
             return active + self.options.epoch
         return self.options.next_boundary(created)
-
-    def schedule(self, at: datetime, rank: int, act: Callable[[], None]) -> None:
-        """Let `act` happen when time gets to `at`."""
-        heapq.heappush(self._queue, (at, rank, next(self._order), act))
 
     def _schedule_boundary(self, vm: Vm) -> None:
         self.schedule(vm.next_boundary, BOUNDARY, lambda: self._pass_boundary(vm))
@@ -263,7 +265,8 @@ class Market:
 
     def _review(self) -> None:
         """Say `SmallBalance` of each VM whose next epoch the balance could not pay."""
-        for vm in self._vms:
-            if vm.live and vm.status != fleet.LAUNCHING:
+        self._rented = [vm for vm in self._rented if vm.live]
+        for vm in self._rented:
+            if vm.status != fleet.LAUNCHING:
                 short = self.books[vm.account].balance < vm.price
                 vm.change_status(fleet.SMALL_BALANCE if short else fleet.ACTIVE, now=self.now)
