@@ -7,6 +7,7 @@ to one host, and appears in no text, log or repr.
 from __future__ import annotations
 
 import email.utils
+import json
 import logging
 import re
 import socket
@@ -23,7 +24,6 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import httpx
-import msgspec
 import stamina
 import stamina.instrumentation
 
@@ -137,11 +137,14 @@ class HttpClient:
         """The answer to `GET path`, complete and with status 200, within the budget. Raises FluenceError otherwise."""
         started = time.monotonic()
         made = 0
+        last: Exception | None = None
 
         def left() -> timedelta:
             return self._budget - timedelta(seconds=time.monotonic() - started)
 
         def again(failure: Exception) -> bool | timedelta:
+            nonlocal last
+            last = failure
             if not isinstance(failure, _Transient):
                 return False
             if failure.wait:
@@ -159,6 +162,8 @@ class HttpClient:
             ):
                 with attempt:
                     made = attempt.num
+                    if last is not None:
+                        _LOG.info("asking again, attempt %d: %s", made, last)
                     return self._attempt(path, within=max(min(self._deadline, left()), _SHORTEST_ATTEMPT))
         except _Transient as failure:
             took = time.monotonic() - started
@@ -351,7 +356,7 @@ def _secrets_in(headers: Mapping[str, str]) -> re.Pattern[str] | None:
 
 def _words_of(body: bytes) -> str:
     try:
-        answer = msgspec.json.decode(body)
+        answer = json.loads(body)
     except (ValueError, RecursionError):
         answer = None
     if isinstance(answer, dict):

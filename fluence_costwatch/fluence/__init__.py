@@ -53,10 +53,11 @@ class FluenceCloud:
             raise ValueError(f'auth is "x-api-key" or "bearer", not {auth!r}')
         self._account = account
         self._key_is_sendable = bool(api_key) and all("!" <= char <= "~" for char in api_key)
-        # The key goes into one header only: servers may prefer an Authorization that they then find invalid.
+        key = api_key if self._key_is_sendable else ""
         self._http = HttpClient(
             api_url,
-            {"Authorization": f"Bearer {api_key}"} if auth == "bearer" else {"X-API-KEY": api_key},
+            # One header only: servers may prefer an Authorization that they then find invalid.
+            {"Authorization": f"Bearer {key}"} if auth == "bearer" else {"X-API-KEY": key},
             clock=clock,
             connect_timeout=connect_timeout,
             read_timeout=read_timeout,
