@@ -13,6 +13,7 @@
     │   ├── DatabaseOutdated     run `fluence-costwatch db upgrade`, or the daemon, which does it
     │   ├── DatabaseFromFuture   update CostWatch: a newer version has written this file
     │   └── DatabaseDamaged      restore a backup
+    ├── ListenFailed             choose another address, or stop what listens there
     └── UnknownName              no such resource, account or snapshot
 
 Texts are for the operator: what happened, what it means for the money, what to do. They never carry a secret.
@@ -93,6 +94,10 @@ class DatabaseFromFuture(StoreError):
 
 class DatabaseDamaged(StoreError):
     """SQLite's own checks find the file damaged."""
+
+
+class ListenFailed(CostwatchError):
+    """The web server cannot listen where it is told to."""
 
 
 class UnknownName(CostwatchError):
