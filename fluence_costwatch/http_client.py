@@ -42,9 +42,7 @@ _LONGEST_WAIT: Final = timedelta(seconds=8)
 _SHORTEST_ATTEMPT: Final = timedelta(milliseconds=10)
 _FAR_OFF: Final = timedelta(days=366)
 
-_MEANWHILE: Final = (
-    "Until it answers nothing is known anew: charges go on as uncertain, and nothing is taken for ended."
-)
+_MEANWHILE: Final = "Meanwhile nothing is known anew: charges go on as uncertain, and nothing is taken for ended."
 
 # stamina's own hooks log without saying what failed and count into prometheus_client's global registry.
 stamina.instrumentation.set_on_retry_hooks([])
@@ -197,7 +195,7 @@ class HttpClient:
                         body += piece
                 # A connection that was shut down because time was up can look like the regular end of a body.
                 if deadline.is_over:
-                    raise _Transient(f"No complete answer to {request} within {within.total_seconds():.0f} s.")
+                    raise _Transient(f"No complete answer to {request} within {within.total_seconds():.3g} s.")
                 answered_at = max(self._clock(), sent_at)
                 return HttpAnswer(response.status_code, dict(response.headers), bytes(body), sent_at, answered_at)
             except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL, UnicodeError):
@@ -206,11 +204,14 @@ class HttpClient:
                     f"{request} cannot be sent: `api_url` or the key holds what HTTP cannot carry. {_MEANWHILE}"
                 ) from None
             except (httpx.TransportError, zlib.error) as exc:
-                if deadline.is_over or isinstance(exc, httpx.TimeoutException):
-                    what = f"No complete answer to {request} within {within.total_seconds():.0f} s."
-                    if isinstance(exc, httpx.ConnectTimeout):
-                        what = f"No connection for {request} in time."
-                    raise _Transient(what) from exc
+                if deadline.is_over:
+                    raise _Transient(f"No complete answer to {request} within {within.total_seconds():.3g} s.") from exc
+                if isinstance(exc, httpx.ConnectTimeout):
+                    raise _Transient(f"No connection for {request} in time.") from exc
+                if isinstance(exc, httpx.TimeoutException):
+                    raise _Transient(
+                        f"The connection fell silent before the answer to {request} was complete."
+                    ) from exc
                 raise _Transient(
                     f"{request} failed: {self._quotable(str(exc)) or type(exc).__name__}.", advice=_advice_on(exc)
                 ) from exc
