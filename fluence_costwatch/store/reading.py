@@ -1,0 +1,140 @@
+"""Reading: what the displays, the command line and the exports ask of the database."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, func, select
+
+from fluence_costwatch.core.history import Presence, Snapshot, Verdict
+from fluence_costwatch.core.resources import Generation, Identity, Kind
+from fluence_costwatch.ports import AccountRecord, ChargeRecord, CycleRecord, ResourceRecord
+from fluence_costwatch.store.rows import Row, charge_of, details_of, resource_of, state_of
+from fluence_costwatch.store.schema import accounts, charges, cycles, details, lists, resources, states, versions
+from fluence_costwatch.store.snapshots import load_snapshot, stream_snapshots
+
+
+class SqliteReading:
+    """One read transaction on an open connection (`ports.Reading`)."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def accounts(self) -> Sequence[AccountRecord]:
+        """Every account that was ever looked at, by name."""
+        other = cycles.alias("other")
+        newest = select(func.max(other.c.pk)).where(other.c.list == lists.c.pk).scalar_subquery()
+        looks = (
+            select(
+                lists.c.account,
+                lists.c.generation,
+                lists.c.last_success,
+                *(cycles.c[name] for name in ("started_at", "ended_at", "outcome", "detail", "snapshot")),
+            )
+            .join_from(lists, cycles, cycles.c.pk == newest, isouter=True)
+            .order_by(lists.c.pk)
+        )
+        successes: dict[str, dict[Generation, datetime | None]] = defaultdict(dict)
+        latest: dict[str, dict[Generation, CycleRecord]] = defaultdict(dict)
+        for row in self.connection.execute(looks):
+            successes[row.account][row.generation] = row.last_success
+            if row.started_at is not None:
+                latest[row.account][row.generation] = _cycle(row)
+        names = self.connection.scalars(select(accounts.c.name).order_by(accounts.c.name))
+        return [AccountRecord(name, successes[name], latest[name]) for name in names]
+
+    def resources(self, *, gone: bool = True) -> Sequence[ResourceRecord]:
+        """Every resource ever seen (without gone ones if not `gone`), by account and id."""
+        known = (
+            select(states, resources.c.account, resources.c.id, lists.c.sent_at)
+            .join_from(states, resources)
+            .join(lists, _STATE_IS_OF_LIST)
+            .order_by(resources.c.account, resources.c.id)
+        )
+        if not gone:
+            known = known.where(states.c.presence != Presence.GONE)
+        shown = {row.resource: row for row in self.connection.execute(_newest_versions(versions))}
+        return [
+            ResourceRecord(
+                resource=resource_of(shown[row.resource], account=row.account, generation=row.generation),
+                state=state_of(row, Identity(row.account, row.id)),
+                last_seen=row.last_seen or row.sent_at or row.first_seen,
+            )
+            for row in self.connection.execute(known)
+            if row.resource in shown
+        ]
+
+    def charges(
+        self, *, since: datetime | None = None, until: datetime | None = None, account: str | None = None
+    ) -> Iterator[ChargeRecord]:
+        """The rows of the ledger whose span starts in `[since, until)`, oldest first."""
+        rows = select(charges).order_by(charges.c.starts_at, charges.c.resource, charges.c.reason)
+        if since is not None:
+            rows = rows.where(charges.c.starts_at >= since)
+        if until is not None:
+            rows = rows.where(charges.c.starts_at < until)
+        if account is not None:
+            rows = rows.join_from(charges, resources).where(resources.c.account == account)
+        subjects = self._subjects(account)
+        for row in self.connection.execute(rows.execution_options(yield_per=1000)):
+            identity, kind, name = subjects[row.resource]
+            yield ChargeRecord(charge=charge_of(row, identity), name=name, kind=kind.value)
+
+    def snapshot(self, number: int) -> Snapshot:
+        """The snapshot of that number exactly as it was stored. Raises UnknownName."""
+        return load_snapshot(self.connection, number)
+
+    def snapshots(self) -> Iterator[tuple[int, Snapshot, Verdict]]:
+        """Every kept snapshot in the order in which they were stored, with its number."""
+        return stream_snapshots(self.connection)
+
+    def _subjects(self, account: str | None) -> dict[int, tuple[Identity, Kind, str | None]]:
+        """Who each resource is, with the kind and name that the newest list gave it."""
+        known = select(states.c.resource, states.c.kind, resources.c.account, resources.c.id).join_from(
+            states, resources
+        )
+        if account is not None:
+            known = known.where(resources.c.account == account)
+        names = {
+            row.resource: details_of(row.content).name
+            for row in self.connection.execute(_newest_versions(versions.c.resource))
+        }
+        return {
+            row.resource: (Identity(row.account, row.id), row.kind, names.get(row.resource))
+            for row in self.connection.execute(known)
+        }
+
+
+_STATE_IS_OF_LIST = and_(lists.c.account == resources.c.account, lists.c.generation == states.c.generation)
+
+
+def _newest_versions(*columns: Any) -> Select[Any]:
+    """What the newest list of its own generation said of each resource, with the content of its details."""
+    other = versions.alias("other")
+    newest = (
+        select(func.max(other.c.from_snapshot))
+        .where(other.c.resource == states.c.resource, other.c.list == lists.c.pk)
+        .scalar_subquery()
+    )
+    return (
+        select(*columns, details.c.content)
+        .join_from(states, resources)
+        .join(lists, _STATE_IS_OF_LIST)
+        .join(versions, and_(versions.c.resource == states.c.resource, versions.c.from_snapshot == newest))
+        .join(details, details.c.pk == versions.c.details)
+    )
+
+
+def _cycle(row: Row) -> CycleRecord:
+    return CycleRecord(
+        account=row.account,
+        generation=row.generation,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        outcome=row.outcome,
+        detail=row.detail,
+        snapshot_id=row.snapshot,
+    )

@@ -1,0 +1,124 @@
+"""The database as the daemon holds it: for writing, by one process alone."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+
+from fluence_costwatch.errors import StoreError
+from fluence_costwatch.ports import Backup
+from fluence_costwatch.store.backup import KEPT, write_backup
+from fluence_costwatch.store.engine import reader_engine, translated, writer_engine
+from fluence_costwatch.store.lock import FileLock
+from fluence_costwatch.store.migrate import migrate
+from fluence_costwatch.store.opening import database_size, rebuild_database, verify_database
+from fluence_costwatch.store.pruning import drop, drop_cycles, find_prunable
+from fluence_costwatch.store.reading import SqliteReading
+from fluence_costwatch.store.transactions import SqliteTransaction
+
+
+class SqliteStore:
+    """The database, held for writing until `close` (`ports.Store`)."""
+
+    def __init__(self, path: Path, lock: FileLock) -> None:
+        self.path = path
+        self._lock = lock
+        self._writer = writer_engine(path)
+        self._reader = reader_engine(path)
+        # Threads take turns here rather than by SQLite's polling. It is not reentrant: no transaction in another.
+        self._turn = threading.Lock()
+
+    @contextmanager
+    def transaction(self) -> Iterator[SqliteTransaction]:
+        """A write transaction: committed where the block ends, rolled back where it raises."""
+        with self._turn, translated(self.path), self._writer.begin() as connection:
+            yield SqliteTransaction(connection)
+
+    @contextmanager
+    def reading(self) -> Iterator[SqliteReading]:
+        """A consistent view for reading; never waits for a writer."""
+        with translated(self.path), self._reader.begin() as connection:
+            yield SqliteReading(connection)
+
+    def prune(self, *, before: datetime) -> int:
+        """Drop snapshots and cycle-log lines older than `before`, never charges; returns how many snapshots went."""
+        with self.reading() as reading:
+            prunable = find_prunable(reading.connection, before=before)
+        with self.transaction() as transaction:
+            drop_cycles(transaction.connection, before=before)
+            if prunable is not None:
+                drop(transaction.connection, prunable)
+        return 0 if prunable is None else prunable.count
+
+    def backup(self, directory: Path, *, now: datetime) -> Backup:
+        """Write a consistent copy into `directory`, named by `now`; the newest seven stay there."""
+        return write_backup(self.path, directory, now=now, keep=KEPT)
+
+    def verify(self) -> Sequence[str]:
+        """What SQLite's integrity and foreign-key checks find wrong; empty when all is well."""
+        return verify_database(self.path)
+
+    def rebuild(self) -> Sequence[str]:
+        """Replay the kept snapshots; returns how the ledger kept while running differs, empty when it does not."""
+        return rebuild_database(self.path)
+
+    def size_bytes(self) -> int:
+        """The size of the database with its write-ahead log."""
+        return database_size(self.path)
+
+    def close(self) -> None:
+        """Let go of the file, so that another process may write to it. Harmless when done twice."""
+        self._reader.dispose()
+        self._writer.dispose()
+        self._lock.release()
+
+    def __enter__(self) -> SqliteStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_store(path: Path, *, now: datetime) -> SqliteStore:
+    """Hold the database at `path` for writing; make it where it is missing, migrate it after a backup where it is old.
+
+    Raises DatabaseInUse where another process holds it, DatabaseFromFuture and DatabaseDamaged where it is of no use.
+    """
+    lock, _ = _hold(path, now=now)
+    return SqliteStore(path, lock)
+
+
+def upgrade_database(path: Path, *, now: datetime) -> Path | None:
+    """Bring the database at `path` to the schema of this version, or make it; returns the backup if one was needed."""
+    lock, saved = _hold(path, now=now)
+    lock.release()
+    return saved
+
+
+def _hold(path: Path, *, now: datetime) -> tuple[FileLock, Path | None]:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"The directory {path.parent} cannot be made: {error.strerror}.") from error
+    lock = FileLock(path)
+    try:
+        _ensure_file(path)
+        return lock, migrate(path, now=now)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _ensure_file(path: Path) -> None:
+    """An empty file that only its owner may read, where there is none; an existing one is left alone."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise StoreError(f"{path} cannot be opened for writing: {error.strerror}.") from error

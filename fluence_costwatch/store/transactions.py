@@ -1,0 +1,282 @@
+"""Writing: what one cycle, or one retirement, leaves in the database.
+
+Only differences are written, so that a cycle in which nothing changed costs a handful of rows however large the fleet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, delete, func, select, tuple_, update
+from sqlalchemy.dialects.sqlite import Insert, insert
+
+from fluence_costwatch.core.history import Charge, History, ListState, Snapshot, Step, Verdict
+from fluence_costwatch.core.resources import Generation, Resource
+from fluence_costwatch.ports import CycleRecord
+from fluence_costwatch.store.histories import claims_of_others, load_history
+from fluence_costwatch.store.rows import (
+    NO_LIST,
+    charge_values,
+    details_text,
+    digest_of,
+    judgement_text,
+    list_values,
+    resource_of,
+    state_values,
+    version_values,
+)
+from fluence_costwatch.store.schema import (
+    accounts,
+    charges,
+    cycles,
+    details,
+    judgements,
+    listed,
+    lists,
+    resources,
+    retirements,
+    snapshots,
+    states,
+    versions,
+)
+
+SUCCESS = "ok"
+"""The outcome of a cycle that brought a list which was believed."""
+
+_ASKED_AT_ONCE: Final = 500  # well below the number of parameters that SQLite takes
+
+
+class SqliteTransaction:
+    """One write transaction on an open connection (`ports.Transaction`)."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._list_keys: dict[tuple[str, Generation], int] = {}
+        self._resource_keys: dict[str, dict[str, int]] = {}
+
+    def history(self, account: str) -> History:
+        """All that is remembered of `account`."""
+        return load_history(self.connection, account)
+
+    def claimed_elsewhere(self, account: str) -> Mapping[str, str]:
+        """Ids that are charged, and not gone, under another account: id -> that account."""
+        return claims_of_others(self.connection, account)
+
+    def save_snapshot(self, snapshot: Snapshot, verdict: Verdict) -> int:
+        """Store the snapshot as changes against the one before; returns its number."""
+        key = self._list_key(snapshot.account, snapshot.generation)
+        number = self._inserted(
+            insert(snapshots).values(
+                list=key,
+                sent_at=snapshot.sent_at,
+                answered_at=snapshot.answered_at,
+                verdict=verdict,
+                judgement=self._judgement_key(snapshot),
+            )
+        )
+        before = self._open_versions(key, snapshot.account, snapshot.generation)
+        now = {resource.identity.id: resource for resource in snapshot.resources}
+        changed = [resource for id_, resource in now.items() if before.get(id_) != resource]
+        superseded = [id_ for id_, resource in before.items() if now.get(id_) != resource]
+        keys = self._keys_of(snapshot.account, now)
+        if superseded:
+            self.connection.execute(
+                update(versions)
+                .where(
+                    versions.c.list == key,
+                    versions.c.resource == bindparam("superseded"),
+                    versions.c.to_snapshot.is_(None),
+                )
+                .values(to_snapshot=number),
+                [{"superseded": keys[id_]} for id_ in superseded],
+            )
+        if changed:
+            contents = {resource.identity.id: details_text(resource) for resource in changed}
+            kept = self._details_keys(contents.values())
+            self.connection.execute(
+                insert(versions),
+                [
+                    {
+                        "from_snapshot": number,
+                        "resource": keys[resource.identity.id],
+                        "list": key,
+                        "details": kept[contents[resource.identity.id]],
+                        **version_values(resource),
+                    }
+                    for resource in changed
+                ],
+            )
+        return number
+
+    def save_step(self, before: History, step: Step) -> None:
+        """Store what differs between `before` and `step.history`, and the step's charges."""
+        after = step.history
+        self._save_account(before, after)
+        for generation in {*before.lists, *after.lists}:
+            self._save_list(after.account, generation, before.lists.get(generation), after.lists.get(generation))
+        self._save_states(before, after)
+        self._save_charges(step.charges)
+
+    def save_retirement(self, account: str, generation: Generation, *, at: datetime) -> None:
+        """Note that `generation` of `account` is no longer configured, so that a rebuild retires it alike."""
+        newest = self.connection.scalar(select(func.coalesce(func.max(snapshots.c.number), 0)))
+        self.connection.execute(
+            insert(retirements).values(list=self._list_key(account, generation), at=at, after_snapshot=newest)
+        )
+
+    def save_cycle(self, record: CycleRecord) -> None:
+        """Add a line to the cycle log."""
+        key = self._list_key(record.account, record.generation)
+        self.connection.execute(
+            insert(cycles).values(
+                list=key,
+                started_at=record.started_at,
+                ended_at=record.ended_at,
+                outcome=record.outcome,
+                detail=record.detail,
+                snapshot=record.snapshot_id,
+            )
+        )
+        if record.outcome == SUCCESS:
+            self.connection.execute(update(lists).where(lists.c.pk == key).values(last_success=record.ended_at))
+
+    def _save_account(self, before: History, after: History) -> None:
+        if before.has_past != after.has_past:
+            self.connection.execute(
+                insert(accounts)
+                .values(name=after.account, has_past=after.has_past)
+                .on_conflict_do_update(index_elements=["name"], set_={"has_past": after.has_past})
+            )
+
+    def _save_list(
+        self, account: str, generation: Generation, before: ListState | None, after: ListState | None
+    ) -> None:
+        if before == after:
+            return
+        key = self._list_key(account, generation)
+        values = NO_LIST if after is None else list_values(after)
+        self.connection.execute(update(lists).where(lists.c.pk == key).values(**values))
+        stood = frozenset() if before is None else before.ids
+        stands = frozenset() if after is None else after.ids
+        keys = self._keys_of(account, stands - stood)
+        if stood - stands:
+            self.connection.execute(
+                delete(listed).where(listed.c.list == key, listed.c.resource == bindparam("left")),
+                [{"left": keys[id_]} for id_ in stood - stands],
+            )
+        if stands - stood:
+            self.connection.execute(insert(listed), [{"list": key, "resource": keys[id_]} for id_ in stands - stood])
+
+    def _save_states(self, before: History, after: History) -> None:
+        known = before.resources
+        changed = [
+            state for id_, state in after.resources.items() if known.get(id_) is not state and known.get(id_) != state
+        ]
+        forgotten = known.keys() - after.resources.keys()
+        if not changed and not forgotten:
+            return
+        keys = self._keys_of(after.account, [state.identity.id for state in changed])
+        if changed:
+            statement = insert(states)
+            self.connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["resource"],
+                    set_={column.name: column for column in statement.excluded if not column.primary_key},
+                ),
+                [{"resource": keys[state.identity.id], **state_values(state)} for state in changed],
+            )
+        if forgotten:
+            self.connection.execute(
+                delete(states).where(states.c.resource == bindparam("forgotten")),
+                [{"forgotten": keys[id_]} for id_ in forgotten],
+            )
+
+    def _save_charges(self, rows: tuple[Charge, ...]) -> None:
+        """Add new rows and move open ones. The same row again changes nothing; a closed row refuses to change."""
+        if not rows:
+            return
+        statement = insert(charges)
+        moving = ("ends_at", "amount", "basis", "closed")
+        fresh = statement.excluded
+        statement = statement.on_conflict_do_update(
+            index_elements=["resource", "starts_at", "reason"],
+            set_={name: fresh[name] for name in moving},
+            where=tuple_(*(charges.c[name] for name in moving)).is_distinct_from(
+                tuple_(*(fresh[name] for name in moving))
+            ),
+        )
+        self.connection.execute(
+            statement,
+            [
+                {"resource": self._keys_of(row.identity.account, [row.identity.id])[row.identity.id]}
+                | charge_values(row)
+                for row in rows
+            ],
+        )
+
+    def _list_key(self, account: str, generation: Generation) -> int:
+        if (account, generation) not in self._list_keys:
+            key = self.connection.scalar(
+                select(lists.c.pk).where(lists.c.account == account, lists.c.generation == generation)
+            )
+            if key is None:
+                self._ensure_account(account)
+                key = self._inserted(insert(lists).values(account=account, generation=generation))
+            self._list_keys[account, generation] = key
+        return self._list_keys[account, generation]
+
+    def _keys_of(self, account: str, ids: Iterable[str]) -> Mapping[str, int]:
+        """The keys of all resources of `account`; those of `ids` that are new are made."""
+        if account not in self._resource_keys:
+            self._resource_keys[account] = self._known_keys(account)
+        missing = sorted(set(ids) - self._resource_keys[account].keys())
+        if missing:
+            self._ensure_account(account)
+            self.connection.execute(insert(resources), [{"account": account, "id": id_} for id_ in missing])
+            self._resource_keys[account] = self._known_keys(account)
+        return self._resource_keys[account]
+
+    def _known_keys(self, account: str) -> dict[str, int]:
+        known = select(resources.c.id, resources.c.pk).where(resources.c.account == account)
+        return {row.id: row.pk for row in self.connection.execute(known)}
+
+    def _ensure_account(self, account: str) -> None:
+        self.connection.execute(insert(accounts).values(name=account, has_past=False).on_conflict_do_nothing())
+
+    def _judgement_key(self, snapshot: Snapshot) -> int:
+        content = judgement_text(snapshot.judgement)
+        key = self.connection.scalar(select(judgements.c.pk).where(judgements.c.content == content))
+        return self._inserted(insert(judgements).values(content=content)) if key is None else key
+
+    def _open_versions(self, key: int, account: str, generation: Generation) -> dict[str, Resource]:
+        newest = (
+            select(resources.c.id, details.c.content, versions)
+            .join_from(versions, resources)
+            .join(details, details.c.pk == versions.c.details)
+            .where(versions.c.list == key, versions.c.to_snapshot.is_(None))
+        )
+        return {
+            row.id: resource_of(row, account=account, generation=generation) for row in self.connection.execute(newest)
+        }
+
+    def _details_keys(self, contents: Iterable[str]) -> dict[str, int]:
+        """The keys of those details; what is not kept yet is added."""
+        by_digest = {digest_of(content): content for content in contents}
+        self.connection.execute(
+            insert(details).on_conflict_do_nothing(),
+            [{"digest": digest, "content": content} for digest, content in by_digest.items()],
+        )
+        keys = {}
+        digests = list(by_digest)
+        for some in range(0, len(digests), _ASKED_AT_ONCE):
+            kept = select(details.c.digest, details.c.pk).where(
+                details.c.digest.in_(digests[some : some + _ASKED_AT_ONCE])
+            )
+            keys.update({by_digest[digest]: key for digest, key in self.connection.execute(kept)})
+        return keys
+
+    def _inserted(self, statement: Insert) -> int:
+        """Insert one row of a table with an integer key; returns the key."""
+        return self.connection.execute(statement).lastrowid
