@@ -100,14 +100,16 @@ def first_report(
 
     The end becomes the first boundary in the reported phase after `seen_before`, without a charge. Where the grid has
     counted another number of epochs between `run_since` and `seen_before` than the reported phase holds, the
-    difference is given as `miscounted`. A boundary that passed less than a 24th of a length after `run_since` may have
-    been the activation, which ends no epoch: it counts as one too few, not as a charge.
+    difference is given as `miscounted`. A boundary that passed before the provisional end was due, or less than a 24th
+    of a length after `run_since`, may have been the activation, which ends no epoch: it counts as one too few, not as a
+    charge.
     """
     since = max(seen_before, epoch.start)
     end = first_in_phase_after(since, boundary=reported, length=length)
     miscounted = _boundaries_between(run_since, since, boundary=grid.at_or_before(run_since), length=length)
     miscounted -= _boundaries_between(run_since, since, boundary=reported, length=length)
-    if end <= moment and (end - run_since) * SHORT_FRAGMENT_BELOW < length:
+    not_due = moment < epoch.end or (end - run_since) * SHORT_FRAGMENT_BELOW < length
+    if end <= moment < reported and not_due:
         end += length
         miscounted -= 1
     rest = passage_reported(Span(epoch.start, end), reported=reported, length=length, moment=moment)
@@ -123,14 +125,16 @@ def passage_reported(epoch: Span, *, reported: datetime, length: timedelta, mome
     """What has passed by `moment` where the API reports a charge time and has done so before.
 
     With k = round((reported - end) / length): for k >= 1 that many boundaries have passed, the last epoch ending at
-    `reported`; else the end moves to `reported`, unless by less than 1% of the length. A report at or before the start
-    of the open epoch tells of a charge that is already counted. A boundary that has passed without the report moving
-    on begins an epoch once it is a quarter of a length late.
+    `reported`; else the end moves to `reported`, unless by less than 1% of the length. A report before the start of the
+    open epoch, or less than 1% of the length away from it and further from the end, tells of a charge that is already
+    counted. A boundary that has passed without the report moving on begins an epoch once it is a quarter of a length
+    late.
     """
     end = epoch.end
     began: list[Began] = []
     off_phase = timedelta(0)
-    if reported > epoch.start:
+    since_start = reported - epoch.start
+    if since_start * MOVES_IGNORED_BELOW >= length or end - reported < since_start:
         count = max(0, nearest_count(reported - end, length))
         off_phase = abs(reported - (end + count * length))
         if count == 0 and off_phase * MOVES_IGNORED_BELOW >= length:

@@ -130,12 +130,19 @@ def _known(
         return open_life(outcome, resource, look, reported=reported) if charged else outcome
     outcome = price_unpriced(outcome, resource.price)
     counted_elsewhere = former.retired or former.charged_under is not None
+    if former.presence is Presence.GONE and former.billed and former.epoch is not None:
+        outcome = _forget_absence(outcome, since=former.epoch.end)
     if charged and former.billed and not counted_elsewhere:
-        outcome = _forget_absence(outcome) if former.presence is Presence.GONE else outcome
         return go_on(outcome, resource, look, reported=reported, seen_before=seen_before)
     if charged:
-        doubtful_since = None if counted_elsewhere else seen_before
-        return _resume(outcome, resource, look, reported=reported, doubtful_since=doubtful_since)
+        return _resume(
+            outcome,
+            resource,
+            look,
+            reported=reported,
+            doubtful_since=None if former.retired else seen_before,
+            paid_elsewhere=former.charged_under is not None and not former.retired,
+        )
     if former.billed and not counted_elsewhere:
         return _end(outcome, resource, look, seen_before=seen_before)
     return outcome
@@ -161,16 +168,12 @@ def _end_life(outcome: Outcome, *, at: datetime) -> Outcome:
     return outcome.then(replace(outcome.state, created_at=at, epoch=None, epoch_charge=None, due_prices=()))
 
 
-def _forget_absence(outcome: Outcome) -> Outcome:
-    """A resource that comes back was never gone: what was uncertain since its last epoch is charged instead."""
-    state = outcome.state
-    since = state.epoch.end if state.epoch is not None else None
+def _forget_absence(outcome: Outcome, *, since: datetime) -> Outcome:
+    """`outcome` of a resource that is there after all, so that epochs from `since` on are judged anew."""
     kept = tuple(
-        one
-        for one in state.doubts
-        if one.cause is not Cause.AFTER_LAST_SIGHT or (since is not None and one.span.start < since)
+        one for one in outcome.state.doubts if one.cause is not Cause.AFTER_LAST_SIGHT or one.span.start < since
     )
-    return outcome.then(replace(state, doubts=kept))
+    return outcome.then(replace(outcome.state, doubts=kept))
 
 
 def go_on(
@@ -190,7 +193,7 @@ def go_on(
     former_price = state.price
     outcome = move_end(outcome, passage.epoch.end)
     outcome = outcome.then(replace(outcome.state, phase=passage.phase))
-    for began in passage.began:
+    for began in _following(outcome, passage.began):
         outcome = _begin_one(outcome, began, resource, look, since=since, former_price=former_price)
     if not passage.began:
         outcome = _note_due_price(outcome, resource, look, former_price=former_price)
@@ -204,6 +207,15 @@ def go_on(
             f"The reported time was taken.",
         )
     return outcome
+
+
+def _following(outcome: Outcome, began: Iterable[Began]) -> Iterable[Began]:
+    """`began`, the first of them beginning where the open epoch really ends: the end of a closed row cannot move."""
+    epoch = outcome.state.epoch
+    later = [one for one in began if epoch is None or one.span.end > epoch.end]
+    if epoch is not None and later:
+        later[0] = replace(later[0], span=Span(epoch.end, later[0].span.end))
+    return later
 
 
 def _passage(state: ResourceState, epoch: Span, look: Look, *, reported: datetime | None, since: datetime) -> Passage:
@@ -247,9 +259,11 @@ def _begin_one(
 
 def _note_due_price(outcome: Outcome, resource: Resource, look: Look, *, former_price: Decimal | None) -> Outcome:
     """Where the end of the open epoch has passed but its charge is late, remember the prices around it: the charge
-    will be one of these, whatever the price has become when it is booked."""
+    will be one of these, whatever the price has become when it is booked. An end put off is not due any more."""
     state = outcome.state
-    if state.epoch is None or look.moment < state.epoch.end or state.due_prices:
+    if state.epoch is None or look.moment < state.epoch.end:
+        return outcome.then(replace(state, due_prices=()))
+    if state.due_prices:
         return outcome
     prices = {price for price in (former_price, resource.price) if price is not None and amount_of(price) is not None}
     return outcome.then(replace(state, due_prices=tuple(sorted(prices))))
@@ -276,10 +290,17 @@ def _covers_life(outcome: Outcome, look: Look) -> bool:
 
 
 def _resume(
-    outcome: Outcome, resource: Resource, look: Look, *, reported: datetime | None, doubtful_since: datetime | None
+    outcome: Outcome,
+    resource: Resource,
+    look: Look,
+    *,
+    reported: datetime | None,
+    doubtful_since: datetime | None,
+    paid_elsewhere: bool = False,
 ) -> Outcome:
     """`outcome` of a resource that was not charged and is again. Its epoch begins a length before the reported charge
-    time, else where the grid says; epochs that began unseen since `doubtful_since` are uncertain."""
+    time, else where the grid says; epochs that began unseen since `doubtful_since` are uncertain. Where another account
+    was charged for the present epoch (`paid_elsewhere`), the first charge is the next one."""
     former, length = outcome.state.epoch, look.grid.length
     if former is None:
         start, end = _epoch_now(outcome.state, look, reported=reported)
@@ -290,17 +311,24 @@ def _resume(
     else:
         start, end = _epoch_now(outcome.state, look, reported=reported)
         start = max(start, former.end)
+    price = amount_of(resource.price)
+    amount = price if price is not None else amount_of(outcome.state.price)
+    outcome = _forget_absence(outcome, since=start)
     if doubtful_since is not None:
-        for span in _before(start, since=doubtful_since, length=length):
-            outcome = doubt(outcome, span=span, amount=amount_of(resource.price), cause=Cause.BEFORE_FIRST_SIGHT)
+        for span in _before(end if paid_elsewhere else start, since=doubtful_since, length=length):
+            outcome = doubt(outcome, span=span, amount=amount, cause=Cause.BEFORE_FIRST_SIGHT)
     resumed = replace(
         outcome.state,
         phase=Phase.REPORTED if reported is not None else outcome.state.phase,
         run_since=look.moment,
         due_prices=(),
     )
-    begun = Begun(Span(start, end), amount_of(resource.price), Basis.OBSERVED)
-    outcome = begin(outcome.then(resumed), [begun])
+    if paid_elsewhere:
+        outcome = close(outcome.then(resumed))
+        outcome = outcome.then(replace(outcome.state, epoch=Span(start, end), epoch_charge=None))
+    else:
+        begun = Begun(Span(start, end), amount, Basis.OBSERVED if price is not None else Basis.INFERRED)
+        outcome = begin(outcome.then(resumed), [begun])
     return go_on(outcome, resource, look, reported=reported, seen_before=look.moment)
 
 
@@ -364,11 +392,12 @@ def _was_refunded(state: ResourceState, resource: Resource) -> bool:
 
 def _refund(outcome: Outcome, look: Look) -> Outcome:
     """A GPU instance that failed before it ran is refunded in full (`fluence-api.md` 5.4)."""
+    outcome = give_up_total(outcome)
     state = outcome.state
     begun = state.created_at if state.created_at is not None else state.first_seen
     span = Span(min(begun, look.moment), look.moment)
     outcome = correct(outcome, amount=-state.charged, span=span, reason=Reason.REFUND)
-    return outcome.then(replace(outcome.state, doubts=(), unpriced=(), settling=None))
+    return outcome.then(replace(outcome.state, doubts=(), unpriced=()))
 
 
 def absent(state: ResourceState, look: Look, *, seen_before: datetime) -> Outcome:

@@ -18,6 +18,7 @@ from fluence_costwatch.core.epochs import UTC_HOURS, Span
 from fluence_costwatch.core.history import (
     Cause,
     Doubt,
+    Finding,
     History,
     ListState,
     Presence,
@@ -107,7 +108,7 @@ def _absent(history: History, snapshot: Snapshot, look: Look) -> dict[str, Outco
 
 
 def _set_aside(history: History, last: ListState, snapshot: Snapshot) -> Step:
-    """A suspicious list changes nothing but the note of what it lacked, and since when."""
+    """A suspicious list changes nothing but the note of what it lacked, and since when; it is told as it begins."""
     ids = snapshot.ids
     noted = {
         key: replace(state, absent_since=None if key in ids else state.absent_since or snapshot.answered_at)
@@ -115,6 +116,15 @@ def _set_aside(history: History, last: ListState, snapshot: Snapshot) -> Step:
         if state.generation is snapshot.generation and state.presence is Presence.PRESENT
     }
     doubted = replace(last, suspicious_since=last.suspicious_since or snapshot.sent_at)
+    told = Finding(
+        kind="suspicious",
+        severity="warning",
+        account=history.account,
+        resource_id=None,
+        summary=f"The {snapshot.generation} list of account {history.account!r} lacks {len(last.ids - ids)} of "
+        f"{len(last.ids)} resources. Nothing is concluded from it unless it stays so for "
+        f"{snapshot.judgement.confirm_suspicious}.",
+    )
     return Step(
         history=replace(
             history,
@@ -122,6 +132,7 @@ def _set_aside(history: History, last: ListState, snapshot: Snapshot) -> Step:
             resources={**history.resources, **noted},
         ),
         verdict=Verdict.SUSPICIOUS,
+        findings=(told,) if last.suspicious_since is None else (),
     )
 
 

@@ -31,10 +31,9 @@ def await_total(outcome: Outcome, resource: Resource, *, reason: Reason, span: S
 def watch_total(outcome: Outcome, resource: Resource, *, moment: datetime, length: timedelta) -> Outcome:
     """`outcome` after one more look at the awaited total: it decides, or the difference stays uncertain."""
     state = outcome.state
-    settling = state.settling
-    if settling is None or resource.total_spent is None:
+    settling, reported = state.settling, resource.total_spent
+    if settling is None or reported is None or reported <= ZERO:
         return outcome
-    reported = resource.total_spent
     looks = settling.looks if reported == settling.total else 0
     if _away_from_boundaries(moment, outcome, length=length):
         looks += 1

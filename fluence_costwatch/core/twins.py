@@ -1,0 +1,48 @@
+"""One machine that two lists may show under different ids (`design.md` 3.1 "Accounts"): told, never merged."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator
+from itertools import combinations
+
+from fluence_costwatch.core.booking import in_words
+from fluence_costwatch.core.history import Finding
+from fluence_costwatch.core.resources import Resource
+
+
+def likely_twins(resources: Iterable[Resource]) -> tuple[Finding, ...]:
+    """A finding for each two of `resources` that are likely one machine, charged twice.
+
+    Those are two of different ids, and of different generations or accounts, with the same public address or the same
+    name and creation time. What neither tells is not the same. A finding is filed under the one that sorts last.
+    """
+    alike: dict[Hashable, list[Resource]] = {}
+    for resource in sorted(resources, key=lambda one: (one.identity, one.generation)):
+        for mark in _marks(resource):
+            alike.setdefault(mark, []).append(resource)
+    pairs = {
+        (one.identity, one.generation, other.identity, other.generation): (one, other)
+        for marked in alike.values()
+        for one, other in combinations(marked, 2)
+        if one.id.lower() != other.id.lower() and (one.account, one.generation) != (other.account, other.generation)
+    }
+    return tuple(_finding(*pairs[key]) for key in sorted(pairs))
+
+
+def _marks(resource: Resource) -> Iterator[Hashable]:
+    """By what a resource can be known under another id."""
+    if resource.public_ip:
+        yield ("address", resource.public_ip)
+    if resource.name and resource.created_at is not None:
+        yield ("name and creation time", resource.name, resource.created_at)
+
+
+def _finding(one: Resource, other: Resource) -> Finding:
+    return Finding(
+        kind="drift",
+        severity="warning",
+        account=other.account,
+        resource_id=other.identity.id,
+        summary=f"{in_words(other)} of {other.account} ({other.generation}) looks like the same machine as "
+        f"{in_words(one)} of {one.account} ({one.generation}). If it is, it is charged twice here: watch it once only.",
+    )
