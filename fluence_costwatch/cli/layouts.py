@@ -1,0 +1,162 @@
+"""How each view is laid out for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Final
+
+from fluence_costwatch.cli.output import Output
+from fluence_costwatch.cli.tables import Column
+from fluence_costwatch.cli.texts import NOTHING, UNKNOWN, counted, full_moment, label, moment, money, span, uncertain
+from fluence_costwatch.core.history import Presence
+from fluence_costwatch.core.money import total
+from fluence_costwatch.core.spending import By, CalendarView, SpendView
+from fluence_costwatch.core.untrusted import printable
+from fluence_costwatch.core.views import AccountStatus, StatusView, VmsView, VmView
+
+_MOST_CHARGES: Final = 50
+_NAME: Final = 14
+_ID: Final = 11
+
+
+def show_status(view: StatusView, output: Output) -> None:
+    """One line for each account, its troubles below."""
+    zone, now, accounts = view.zone, view.as_of, view.accounts
+    output.say(f"As of {full_moment(now, zone=zone)}")
+    output.table(
+        [
+            _column("account", [each.account for each in accounts], least=_NAME),
+            _column("state", [_state(each) for each in accounts]),
+            _column(
+                "last success",
+                [
+                    "never"
+                    if each.last_success is None
+                    else f"{moment(each.last_success, zone=zone, today=now)} ({span(now - each.last_success)} ago)"
+                    for each in accounts
+                ],
+            ),
+            _column("billed", [str(each.billed) for each in accounts], right=True),
+            _column("a day", [money(each.burn_per_day, at_least=each.at_least) for each in accounts], right=True),
+            _column("spent", [money(each.spent, at_least=each.at_least) for each in accounts], right=True),
+            *_uncertain_column([each.uncertain.dollars for each in accounts]),
+            _column("generations", [", ".join(each.generations) for each in accounts], rank=3),
+        ]
+    )
+    for account in accounts:
+        for trouble in account.trouble:
+            output.say(f"{account.account}: {printable(trouble)}")
+    at_least = any(account.at_least for account in accounts)
+    burn = money(sum((account.burn_per_day for account in accounts), Decimal(0)), at_least=at_least)
+    spent = money(total(account.spent for account in accounts), at_least=at_least)
+    output.say(f"{burn} a day, {spent} spent{uncertain(total(account.uncertain for account in accounts))}")
+    output.warn_if_at_least(at_least)
+
+
+def show_vms(view: VmsView, output: Output) -> None:
+    """One line for each resource, and their sums."""
+    zone, now, resources = view.zone, view.as_of, view.resources
+    if not resources:
+        output.note("There are no resources.")
+        return
+    output.say(f"As of {full_moment(now, zone=zone)}")
+    output.table(
+        [
+            _column("name", [label(each.name, otherwise=each.id) for each in resources], least=_NAME),
+            _column("status", [_status(each) for each in resources]),
+            _column("price", [f"{money(each.price)}/{each.price_per}" for each in resources], rank=3, right=True),
+            _column("a day", [money(each.burn_per_day) for each in resources], right=True),
+            _column("paid until", [moment(each.paid_until, zone=zone, today=now) for each in resources]),
+            _column("spent", [money(each.spent, at_least=each.at_least) for each in resources], right=True),
+            *_uncertain_column([each.uncertain.dollars for each in resources]),
+            _column("id", [printable(each.id) for each in resources], rank=2, least=_ID, middle=True),
+            *_several("account", [each.account for each in resources], rank=1),
+            *_several("kind", [each.kind.value for each in resources], rank=5),
+            *_several("generation", [each.generation.value for each in resources], rank=6),
+            _column("last seen", [moment(each.last_seen, zone=zone, today=now) for each in resources], rank=4),
+            _column("created", [moment(each.created_at, zone=zone, today=now) for each in resources], rank=7),
+        ]
+    )
+    billed = [each for each in resources if each.billed]
+    burn = sum((each.burn_per_day or Decimal(0) for each in billed), Decimal(0))
+    spent = money(total(each.spent for each in resources), at_least=any(each.at_least for each in resources))
+    output.say(
+        f"{counted(len(resources), 'resource')}, {len(billed)} billed: {money(burn)} a day, "
+        f"{spent} spent{uncertain(total(each.uncertain for each in resources))}"
+    )
+
+
+def show_spend(view: SpendView, output: Output) -> None:
+    """The sums, dearest or oldest first, and the total."""
+    zone, rows = view.zone, view.rows
+    output.say(f"From {full_moment(view.since, zone=zone)} to {full_moment(view.until, zone=zone)}")
+    if view.by is By.RESOURCE:
+        keys = [
+            _column("name", [label(row.name, otherwise=row.key) for row in rows], least=_NAME),
+            _column("id", [printable(row.key) for row in rows], rank=1, least=_ID, middle=True),
+        ]
+    elif view.by is By.EPOCH:
+        starts = [row.key if row.starts is None else full_moment(row.starts, zone=zone) for row in rows]
+        keys = [_column("epoch from", starts)]
+    else:
+        keys = [_column(view.by.value, [printable(row.key) for row in rows], least=_NAME)]
+    if rows:
+        output.table([*keys, _column("spent", [money(row.amount) for row in rows], right=True)])
+    output.say(f"Total {money(view.total, at_least=view.at_least)}{uncertain(view.uncertain)}")
+
+
+def show_calendar(view: CalendarView, output: Output) -> None:
+    """The next charges in order, and the sum of all."""
+    zone, now = view.zone, view.as_of
+    output.say(f"From {full_moment(now, zone=zone)} to {full_moment(view.until, zone=zone)}")
+    first, rest = view.charges[:_MOST_CHARGES], view.charges[_MOST_CHARGES:]
+    if first:
+        output.table(
+            [
+                _column("due", [moment(each.at, zone=zone, today=now) for each in first]),
+                _column("name", [label(each.name, otherwise=each.resource_id) for each in first], least=_NAME),
+                _column("amount", [money(each.amount) for each in first], right=True),
+                _column("id", [printable(each.resource_id) for each in first], rank=2, least=_ID, middle=True),
+                *_several("account", [each.account for each in first], rank=1),
+            ]
+        )
+    if rest:
+        output.say(f"and {len(rest)} more, {money(total(each.amount for each in rest))}; --json lists them all")
+    output.say(f"{counted(len(view.charges), 'charge')}, {money(total(each.amount for each in view.charges))}")
+
+
+def _column(
+    title: str,
+    cells: Iterable[str],
+    *,
+    rank: int = 0,
+    right: bool = False,
+    least: int | None = None,
+    middle: bool = False,
+) -> Column:
+    return Column(title.upper(), tuple(cells), rank=rank, right=right, least=least, cut="middle" if middle else "end")
+
+
+def _several(title: str, cells: Sequence[str], *, rank: int) -> list[Column]:
+    """A column only where its cells differ."""
+    return [_column(title, cells, rank=rank)] if len(set(cells)) > 1 else []
+
+
+def _uncertain_column(amounts: Sequence[Decimal]) -> list[Column]:
+    """A column only where there is any doubt."""
+    cells = [f"+ {money(amount)}" if amount else NOTHING for amount in amounts]
+    return [_column("uncertain", cells, rank=1, right=True)] if any(amounts) else []
+
+
+def _state(account: AccountStatus) -> str:
+    if account.last_success is None:
+        return "no data yet" if not account.trouble else "failing"
+    if account.stale:
+        return "stale"
+    return "failing" if not account.answering else "doubtful" if account.trouble else "ok"
+
+
+def _status(view: VmView) -> str:
+    status = printable(view.status, limit=20) or UNKNOWN
+    return status if view.presence is Presence.PRESENT else f"{status}, {view.presence}"
