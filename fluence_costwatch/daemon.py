@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 
 # A look may take this long with all its retries; the unit's TimeoutStopSec leaves room for it.
 LOOK_BUDGET: Final = timedelta(seconds=45)
+SHORTEST_LOOK_BUDGET: Final = timedelta(seconds=5)
 # Accounts start one after the other, so that one id under two keys is charged under the account that is listed first.
 STAGGER: Final = timedelta(seconds=1)
 HOUSEKEEPING: Final = CronTrigger(hour=3, minute=17, timezone=UTC)
@@ -88,22 +89,27 @@ def watching_of(account: AccountSettings, settings: Settings) -> Watching:
     )
 
 
-def cloud_of(account: AccountSettings, *, clock: Clock) -> FluenceCloud:
-    """The marketplace with the account's key."""
+def cloud_of(account: AccountSettings, *, clock: Clock, budget: timedelta = LOOK_BUDGET) -> FluenceCloud:
+    """The marketplace with the account's key; a look takes at most `budget`, retries and all."""
     return FluenceCloud(
         account=account.name,
         api_url=account.api_url,
         api_key=account.api_key.reveal(),
         auth=account.auth,
         clock=clock,
-        budget=LOOK_BUDGET,
+        budget=budget,
     )
+
+
+def look_budget_of(settings: Settings) -> timedelta:
+    """How long one look may take: with short polls not much longer than the next one is away."""
+    return min(LOOK_BUDGET, max(settings.poll.interval, SHORTEST_LOOK_BUDGET))
 
 
 def watchdog_of(settings: Settings) -> timedelta:
     """How long the service manager waits for a finished cycle: three polls, and what the looks of one may take."""
     looks = max(len(account.generations) for account in settings.accounts)
-    return 3 * settings.poll.interval + looks * LOOK_BUDGET
+    return 3 * settings.poll.interval + looks * look_budget_of(settings)
 
 
 @dataclass(slots=True)
@@ -224,7 +230,7 @@ class Daemon:
             self._scheduler.remove_job(_job_id(runner))
             self._scheduler.add_job(_close_after_its_turn, args=(runner,))
         for place, (account, watching) in enumerate(zip(settings.accounts, watchings, strict=True)):
-            cloud = cloud_of(account, clock=self._clock)
+            cloud = cloud_of(account, clock=self._clock, budget=look_budget_of(settings))
             runner = Runner(watching, cloud, cloud.close)
             self._runners[account.name] = runner
             begin = now + place * STAGGER

@@ -14,6 +14,7 @@
     │   ├── DatabaseFromFuture   update CostWatch: a newer version has written this file
     │   └── DatabaseDamaged      restore a backup
     ├── ListenFailed             choose another address, or stop what listens there
+    ├── UnusableOption           call the command differently
     └── UnknownName              no such resource, account or snapshot
 
 Texts are for the operator: what happened, what it means for the money, what to do. They never carry a secret.
@@ -98,6 +99,12 @@ class DatabaseDamaged(StoreError):
 
 class ListenFailed(CostwatchError):
     """The web server cannot listen where it is told to."""
+
+
+class UnusableOption(CostwatchError):
+    """What the command line asks for cannot be."""
+
+    exit_code = 2
 
 
 class UnknownName(CostwatchError):

@@ -47,7 +47,7 @@ class Life:
             price = self.dice.choice(["0.298160", "0.5", "1.25", "0.000001", "0.30697"])
             self.alive[market.create(f"vm-{self.count}", price)] = now
         for vm in list(self.alive):
-            if self._near_boundary(vm):
+            if self._near_boundary(vm) or self.alive[vm] == now:  # a life between two looks is seen by nobody
                 continue
             chance = self.dice.random()
             if chance < 0.004 and len(self.alive) > 3:
