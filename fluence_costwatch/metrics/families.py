@@ -11,6 +11,7 @@ from prometheus_client.metrics_core import Metric
 
 from fluence_costwatch.core.money import Usd, total
 from fluence_costwatch.core.resources import Per
+from fluence_costwatch.core.untrusted import printable
 from fluence_costwatch.core.views import StatusView, VmView
 from fluence_costwatch.metrics.tallies import REASONS, Counts
 
@@ -18,6 +19,8 @@ LabelTexts = TypeVar("LabelTexts", bound=tuple[str, ...])
 
 PREFIX: Final = "fluence_costwatch_"
 _RESOURCE: Final = ("account", "resource_id")
+# Names are untrusted: an exposition is read in terminals too, and a label is no place for a novel.
+_LONGEST_NAME: Final = 200
 _INFO: Final = ("account", "resource_id", "name", "kind", "generation", "datacenter")
 
 
@@ -110,7 +113,7 @@ def resource_families(status: StatusView, resources: Iterable[VmView]) -> Iterat
         "resources",
         "Resources that are not gone, by their kind and by their status as the API spells it.",
         ("account", "kind", "status"),
-        dict(Counter((view.account, view.kind.value, view.status) for view in current)),
+        dict(Counter((view.account, view.kind.value, printable(view.status)) for view in current)),
     )
     yield _gauge(
         "reclaimable_usd",
@@ -123,7 +126,14 @@ def resource_families(status: StatusView, resources: Iterable[VmView]) -> Iterat
         "What a resource is called and where it is; always 1. Join on account and resource_id.",
         _INFO,
         {
-            (view.account, view.id, view.name or "", view.kind.value, view.generation.value, view.datacenter or ""): 1
+            (
+                view.account,
+                view.id,
+                printable(view.name or "", limit=_LONGEST_NAME),
+                view.kind.value,
+                view.generation.value,
+                printable(view.datacenter or "", limit=_LONGEST_NAME),
+            ): 1
             for view in current
         },
     )
