@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from fluence_costwatch.core.epochs import Span
 from fluence_costwatch.core.history import Cause, Doubt, Presence
 from fluence_costwatch.core.money import Usd
+from fluence_costwatch.core.untrusted import printable
 from fluence_costwatch.metrics.exporter import Exporter
 from fluence_costwatch.metrics.tallies import Tallies
 from tests.known import NOW, Facts, at, known_account, known_resource, watched
