@@ -37,6 +37,8 @@ def micros_at(moment: datetime) -> int:
     return micros_of(moment - ORIGIN)
 
 
+# Remembered, as a fleet's instants are mostly the same few: its boundaries and its looks.
+@lru_cache(maxsize=20_000)
 def moment_at(micros: int) -> datetime:
     """The aware UTC instant that many microseconds after 1970."""
     return ORIGIN + timedelta(microseconds=micros)
@@ -81,7 +83,7 @@ class Instant(Whole[datetime]):
         return None if value is None else micros_at(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else ORIGIN + timedelta(microseconds=value)
+        return None if value is None else moment_at(value)
 
 
 class Length(Whole[timedelta]):

@@ -1,0 +1,248 @@
+"""Whatever the core can hold reads back equal: columns, snapshots, histories, charges, checkpoints."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fluence_costwatch.core.epochs import EpochGrid, Span
+from fluence_costwatch.core.history import (
+    Basis,
+    Cause,
+    Charge,
+    Doubt,
+    History,
+    Judgement,
+    ListState,
+    Phase,
+    Presence,
+    Reason,
+    ResourceState,
+    Settling,
+    Snapshot,
+    Step,
+    Verdict,
+)
+from fluence_costwatch.core.money import Usd
+from fluence_costwatch.core.resources import Generation, Identity, Kind, Per, Resource, Specs
+from fluence_costwatch.store import SqliteStore, open_store
+from fluence_costwatch.store.checkpoints import encoded, load_checkpoints
+from fluence_costwatch.store.schema import checkpoints
+from tests.builders import at, resource, snapshot
+
+NOW = at("2026-03-01 12:00")
+NAMES = (f"account {number}" for number in itertools.count())
+V2, V3 = Generation.VMS_V2, Generation.VMS_V3
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteStore]:
+    """One store for all examples of all properties; each example takes account names of its own."""
+    with open_store(tmp_path_factory.mktemp("values") / "watch.db", now=NOW) as store:
+        yield store
+
+
+# Any value that the core can hold. Lone surrogates are no text that a decoder lets pass.
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+instants = st.datetimes(datetime(1, 1, 1), datetime(9999, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - the zone is in `timezones`
+lengths = st.timedeltas(timedelta(microseconds=1), timedelta(days=4000))
+amounts = st.builds(Usd, st.integers(-(2**60), 2**60))
+prices = st.decimals(allow_nan=False, allow_infinity=False)
+grids = st.builds(EpochGrid, st.times(), lengths)
+spans = st.builds(lambda pair: Span(min(pair), max(pair)), st.tuples(instants, instants))
+specs = st.builds(Specs, *[st.none() | st.integers(0, 2**60) for _ in fields(Specs)])
+doubts = st.builds(Doubt, spans, st.none() | amounts, st.sampled_from(Cause))
+settlings = st.builds(
+    Settling, st.sampled_from(Reason), spans, amounts, st.integers(0, 9), adjustment=amounts, uncertain=amounts
+)
+judgements = st.builds(Judgement, grids, st.integers(1, 9), lengths, st.integers(0, 9), st.none() | instants)
+
+
+def maybe(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.none() | values
+
+
+@st.composite
+def listed(draw: st.DrawFn, ids: st.SearchStrategy[str] = texts) -> Resource:
+    return Resource(
+        account="?",
+        id=draw(ids),
+        kind=draw(st.sampled_from(Kind)),
+        generation=V3,
+        name=draw(maybe(texts)),
+        status=draw(texts),
+        price=draw(maybe(prices)),
+        price_per=draw(st.sampled_from(Per)),
+        created_at=draw(maybe(instants)),
+        next_charge_at=draw(maybe(instants)),
+        status_changed_at=draw(maybe(instants)),
+        total_spent=draw(maybe(amounts)),
+        reserved=draw(maybe(amounts)),
+        datacenter=draw(maybe(texts)),
+        public_ip=draw(maybe(texts)),
+        specs=draw(maybe(specs)),
+        problems=tuple(draw(st.lists(texts, max_size=2))),
+    )
+
+
+@st.composite
+def snapshots(draw: st.DrawFn) -> Snapshot:
+    account, generation = draw(st.sampled_from(["first", "second"])), draw(st.sampled_from([V2, V3]))
+    # Few ids, of which some differ in case only, so that successive snapshots share resources.
+    found = draw(st.lists(listed(st.sampled_from("aAbBcdeß€𝔸"))))
+    by_id = {one.identity.id: replace(one, account=account, generation=generation) for one in found}
+    return Snapshot(
+        account=account,
+        generation=generation,
+        sent_at=draw(instants),
+        answered_at=draw(instants),
+        resources=tuple(by_id[id_] for id_ in sorted(by_id)),
+        judgement=draw(judgements),
+    )
+
+
+def rows_of(identity: Identity) -> st.SearchStrategy[Charge]:
+    return st.builds(
+        Charge, st.just(identity), spans, amounts, st.sampled_from(Basis), st.sampled_from(Reason), st.booleans()
+    )
+
+
+def states(identity: Identity) -> st.SearchStrategy[ResourceState]:
+    row = maybe(rows_of(identity))
+    return st.builds(ResourceState, identity=st.just(identity), epoch_charge=row, **_any_fields())
+
+
+def _any_fields() -> dict[str, st.SearchStrategy[Any]]:
+    """A strategy for every field of a state but those that name its resource, so that a new field is tried too."""
+    by_type: dict[str, st.SearchStrategy[Any]] = {
+        "Kind": st.sampled_from(Kind),
+        "Generation": st.sampled_from(Generation),
+        "Presence": st.sampled_from(Presence),
+        "Phase": st.sampled_from(Phase),
+        "datetime": instants,
+        "datetime | None": maybe(instants),
+        "str": texts,
+        "str | None": maybe(texts),
+        "int": st.integers(0, 2**60),
+        "bool": st.booleans(),
+        "Decimal | None": maybe(prices),
+        "Usd": amounts,
+        "EpochGrid": grids,
+        "Span | None": maybe(spans),
+        "tuple[Span, ...]": st.lists(spans, max_size=2).map(tuple),
+        "tuple[Doubt, ...]": st.lists(doubts, max_size=2).map(tuple),
+        "Settling | None": maybe(settlings),
+        "tuple[str, ...]": st.lists(texts, max_size=2).map(tuple),
+        "tuple[Decimal, ...]": st.lists(prices, max_size=2).map(tuple),
+    }
+    own = {"identity", "epoch_charge"}
+    return {one.name: by_type[str(one.type)] for one in fields(ResourceState) if one.name not in own}
+
+
+@st.composite
+def histories(draw: st.DrawFn, account: str) -> History:
+    ids = draw(st.sets(texts, max_size=3))
+    lists = draw(
+        st.dictionaries(
+            st.sampled_from(Generation),
+            st.builds(
+                ListState,
+                generation=st.just(V3),
+                rank=st.integers(0, 9),
+                sent_at=instants,
+                ids=st.frozensets(texts, max_size=3),
+                charge_from=maybe(instants),
+                suspicious_since=maybe(instants),
+            ),
+        )
+    )
+    return History(
+        account=account,
+        lists={generation: replace(state, generation=generation) for generation, state in lists.items()},
+        resources={id_: draw(states(Identity(account, id_))) for id_ in ids},
+        has_past=draw(st.booleans()),
+    )
+
+
+@given(data=st.data())
+def test_any_history_reads_back_equal_and_so_does_the_one_that_follows(store: SqliteStore, data: st.DataObject) -> None:
+    account = next(NAMES)
+    first, second = data.draw(histories(account)), data.draw(histories(account))
+    before = History(account)
+    for after in (first, second):
+        with store.transaction() as tx:
+            assert before == tx.history(account)
+            tx.save_step(before, Step(after, Verdict.ACCEPTED))
+        before = after
+
+    with store.transaction() as tx:
+        assert second == tx.history(account)
+
+
+@given(data=st.data())
+def test_any_history_reads_back_equal_from_a_checkpoint(store: SqliteStore, data: st.DataObject) -> None:
+    account = next(NAMES)
+    kept = data.draw(histories(account))
+    with store.transaction() as tx:
+        tx.save_step(History(account), Step(replace(kept, has_past=not kept.has_past), Verdict.ACCEPTED))
+        tx.save_step(replace(kept, has_past=not kept.has_past), Step(kept, Verdict.ACCEPTED))
+        tx.connection.execute(checkpoints.insert().values(account=account, content=encoded(kept)))
+    with store.reading() as reading:
+        assert kept == load_checkpoints(reading.connection)[account]
+
+
+@given(several=st.lists(snapshots(), max_size=8), verdicts=st.lists(st.sampled_from(Verdict), min_size=8, max_size=8))
+def test_any_past_snapshot_reads_back_exactly(several: list[Snapshot], verdicts: list[Verdict]) -> None:
+    stored = []
+    with TemporaryDirectory() as directory, open_store(Path(directory) / "watch.db", now=NOW) as store:
+        for seen, verdict in zip(several, verdicts, strict=False):
+            with store.transaction() as tx:
+                stored.append((tx.save_snapshot(seen, verdict), seen, verdict))
+        with store.reading() as reading:
+            assert [seen for _, seen, _ in stored] == [reading.snapshot(number) for number, _, _ in stored]
+            assert stored == list(reading.snapshots())
+
+
+@given(data=st.data())
+def test_any_charge_reads_back_equal(store: SqliteStore, data: st.DataObject) -> None:
+    account = next(NAMES)
+    identity = Identity(account, "0xweb")
+    row = data.draw(rows_of(identity))
+    known = ResourceState(identity, Kind.VM, V3, None, NOW, "Active", None)
+    with store.transaction() as tx:
+        tx.save_step(History(account), Step(History(account, resources={"0xweb": known}), Verdict.ACCEPTED, (row,)))
+    with store.reading() as reading:
+        assert [row] == [record.charge for record in reading.charges(account=account)]
+
+
+def test_a_naive_instant_is_refused_rather_than_taken_for_utc(store: SqliteStore) -> None:
+    naive = replace(snapshot("2026-03-01 12:00"), sent_at=datetime(2026, 3, 1, 12))  # noqa: DTZ001 - the mistake at hand
+
+    with pytest.raises(Exception, match="no zone"), store.transaction() as tx:
+        tx.save_snapshot(naive, Verdict.ACCEPTED)
+
+
+def test_a_grid_with_any_anchor_reads_back(store: SqliteStore) -> None:
+    judged = Judgement(grid=EpochGrid(time(0, 0, 0, 250_000), timedelta(seconds=20)))
+    with store.transaction() as tx:
+        number = tx.save_snapshot(snapshot("2026-03-01 12:00", judgement=judged), Verdict.ACCEPTED)
+    with store.reading() as reading:
+        assert judged == reading.snapshot(number).judgement
+
+
+def test_a_price_keeps_every_digit(store: SqliteStore) -> None:
+    price = Decimal("123456789012.123456780")
+    with store.transaction() as tx:
+        number = tx.save_snapshot(snapshot("2026-03-01 12:00", resource(price=price)), Verdict.ACCEPTED)
+    with store.reading() as reading:
+        assert str(price) == str(reading.snapshot(number).resources[0].price)
