@@ -1,0 +1,106 @@
+"""How long one turn takes for machines that do not change: `python -m benchmarks.cycle [MACHINES]`.
+
+The floor is decoding the same list, which no watcher can do without; the peer for the exposition is
+prometheus-client's own renderer given ready samples. Both are measured in the same run.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from benchmarks.decode import best_of, vm_v3
+from fluence_costwatch.core.history import Judgement
+from fluence_costwatch.core.resources import Generation
+from fluence_costwatch.core.views import Watched, WatchedAccount
+from fluence_costwatch.cycle import Watching, run_cycle
+from fluence_costwatch.fluence import vms_v3
+from fluence_costwatch.metrics.exporter import Exporter
+from fluence_costwatch.metrics.tallies import Tallies
+from fluence_costwatch.ports import Listing, Reading
+from fluence_costwatch.store import open_store
+
+START = datetime(2025, 11, 15, 12, 0, tzinfo=UTC)
+SERIES_PER_MACHINE = 5
+
+
+class SameList:
+    """A marketplace that sends the same bytes again and again."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self.now = START
+
+    def look(self, generation: Generation) -> Listing:
+        """The same machines as before, five minutes later."""
+        self.now += timedelta(minutes=5)
+        return Listing(generation, self.now, self.now, vms_v3.read(self.body, account="main"))
+
+
+class Nowhere:
+    """A display that shows nothing, so that the turn is measured alone."""
+
+    def show(self, reading: Reading, *, now: datetime) -> None:
+        """Nothing to show it on."""
+
+
+class Ready(Collector):
+    """Samples of the same number and size, ready to be rendered."""
+
+    def __init__(self, machines: int) -> None:
+        self.families: list[Metric] = []
+        for number in range(SERIES_PER_MACHINE):
+            family = GaugeMetricFamily(f"ready_{number}", "Ready.", labels=("account", "resource_id"))
+            for machine in range(machines):
+                family.add_metric(("main", f"0x{machine:040x}"), 0.30697)
+            self.families.append(family)
+
+    def collect(self) -> list[Metric]:
+        """All of them."""
+        return self.families
+
+    def describe(self) -> list[Metric]:
+        """None by name."""
+        return []
+
+
+def main() -> None:
+    machines = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    body = msgspec.json.encode([vm_v3(number) for number in range(machines)])
+    market = SameList(body)
+    watching = Watching("main", ((Generation.VMS_V3, Judgement()),))
+    watched = Watched((WatchedAccount("main", (Generation.VMS_V3,)),), timedelta(minutes=15), UTC)
+    with tempfile.TemporaryDirectory() as folder, open_store(Path(folder) / "watch.db", now=START) as store:
+        exporter = Exporter(version="0", watched=lambda: watched, tallies=Tallies(), size_bytes=store.size_bytes)
+
+        def turn() -> None:
+            run_cycle(watching, cloud=market, store=store, display=Nowhere(), clock=lambda: market.now)
+
+        def show() -> None:
+            with store.reading() as reading:
+                exporter.show(reading, now=market.now)
+
+        turn()
+        floor = best_of(lambda: vms_v3.read(body, account="main"), times=3)
+        ours = best_of(turn, times=3)
+        registry = CollectorRegistry()
+        registry.register(Ready(machines))
+        peer = best_of(lambda: generate_latest(registry), times=3)
+        shown = best_of(show, times=3)
+    print(
+        f"{machines} machines unchanged: a turn {ours * 1000:.0f} ms, decoding alone {floor * 1000:.0f} ms, "
+        f"ratio {ours / floor:.1f}"
+    )
+    print(f"exposition: {shown * 1000:.0f} ms, ready samples {peer * 1000:.0f} ms, ratio {shown / peer:.1f}")
+
+
+if __name__ == "__main__":
+    main()
