@@ -159,14 +159,16 @@ def _write_configuration(folder: Path, *, host: str, port: int, epoch: timedelta
 def _command_as_called() -> str:
     """What to type for this command from the present folder."""
     called = Path(sys.argv[0])
-    if not called.is_absolute() or shutil.which(called.name) == str(called):
-        return called.name if called.is_absolute() else str(called)
+    if called.name == "__main__.py":
+        return f"{sys.executable} -m fluence_costwatch"
+    if shutil.which(called.name) == str(called):
+        return called.name
     return str(called.relative_to(Path.cwd())) if called.is_relative_to(Path.cwd()) else str(called)
 
 
 def _say_where_to_look(config: Path, market: str, host: str, port: int, *, epoch: timedelta) -> None:
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    command = shlex.join([_command_as_called(), "--config", str(config)])
+    command = f"{_command_as_called()} --config {shlex.quote(str(config))}"
     print(
         f"""\
 A simulated Fluence marketplace answers at {market}, with epochs of {format_duration(epoch)}.
@@ -174,7 +176,7 @@ CostWatch watches it. In another terminal, try
 
     {command} vms
     {command} spend
-    {command} calendar --days 1
+    {command} status
     curl http://{address}/metrics
 
 Ctrl-C ends the demo.

@@ -170,6 +170,7 @@ class InstalledProgram:
     ) -> SpendView:
         """What was spent in `[since, until)`."""
         with self._reading(config) as (settings, reading):
+            _require_known(account, settings, reading)
             return spend_view(
                 reading,
                 watched=watched_of(settings),
@@ -190,7 +191,10 @@ class InstalledProgram:
     ) -> Iterator[ExportRow]:
         """The rows of the ledger, oldest first. Raises before the first row where there is nothing to read from."""
         stack = ExitStack()
-        _, reading = stack.enter_context(self._reading(config))
+        settings, reading = stack.enter_context(self._reading(config))
+        with stack:
+            _require_known(account, settings, reading)
+            stack = stack.pop_all()
         return _until_read(stack, export_rows(reading, since=since, until=until, account=account))
 
     def db_upgrade(self, config: str | None) -> str:
@@ -226,6 +230,13 @@ class InstalledProgram:
         set_up_logging(
             form=settings.log.format, level=settings.log.level, under_systemd="JOURNAL_STREAM" in self._environ
         )
+
+
+def _require_known(account: str | None, settings: Settings, reading: Reading) -> None:
+    """Raises UnknownName for an account that is neither configured nor in the database."""
+    known = {each.name for each in settings.accounts} | {record.account for record in reading.accounts()}
+    if account is not None and account not in known:
+        raise UnknownName(f"there is no account {account!r}; known are {', '.join(sorted(known))}")
 
 
 def _until_read(stack: ExitStack, rows: Iterator[ExportRow]) -> Iterator[ExportRow]:
