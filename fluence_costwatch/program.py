@@ -39,6 +39,7 @@ from fluence_costwatch.errors import (
     DatabaseMissing,
     FluenceError,
     ListenFailed,
+    UnknownName,
     UnusableOption,
 )
 from fluence_costwatch.logs import set_up_logging

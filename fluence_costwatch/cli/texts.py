@@ -13,16 +13,21 @@ LONGEST_NAME: Final = 120
 UNKNOWN: Final = "?"
 NOTHING: Final = "-"
 
+_CENT: Final = Decimal("0.01")
+_CENTS_HIDE_NOTHING_FROM: Final = 10
 _MICRO: Final = Decimal("0.000001")
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 def money(amount: Usd | Decimal | None, *, at_least: bool = False) -> str:
-    """ "$0.29816": two decimals, or as many as are needed up to six. A price below that is shown in full."""
+    """ "$0.29816", "$33650.34": from ten dollars on to the cent, below as many decimals as are needed up to six.
+
+    A price finer than a micro-dollar is shown in full. Exact figures are in `--json` and exports.
+    """
     if amount is None:
         return UNKNOWN
     exact = amount.dollars if isinstance(amount, Usd) else amount
-    rounded = exact.quantize(_MICRO, ROUND_HALF_EVEN)
+    rounded = exact.quantize(_CENT if abs(exact) >= _CENTS_HIDE_NOTHING_FROM else _MICRO, ROUND_HALF_EVEN)
     shown = rounded if rounded or not exact else exact
     whole, _, decimals = f"{abs(shown):f}".partition(".")
     text = f"${whole}.{decimals.rstrip('0').ljust(2, '0')}"
