@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from fluence_costwatch.core.history import Finding, Judgement, Snapshot, Verdict
 from fluence_costwatch.core.ledger import remember, retire
 from fluence_costwatch.core.resources import Generation
+from fluence_costwatch.core.twins import likely_twins
 from fluence_costwatch.errors import FluenceError
 from fluence_costwatch.ports import Clock, Cloud, CycleRecord, Display, Listing, Store, Transaction
 
@@ -108,6 +109,12 @@ def _record(account: str, each: Look, *, outcome: str, detail: str = "", snapsho
         detail=detail,
         snapshot_id=snapshot_id,
     )
+
+
+def find_twins(store: Store) -> tuple[Finding, ...]:
+    """What looks like one machine watched twice, through several generations or accounts."""
+    with store.reading() as reading:
+        return likely_twins(record.resource for record in reading.resources(gone=False))
 
 
 def retire_removed(store: Store, watched: Iterable[Watching], *, now: datetime) -> tuple[tuple[str, Generation], ...]:

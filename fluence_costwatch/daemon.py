@@ -22,10 +22,10 @@ from apscheduler.triggers.interval import IntervalTrigger
 from fluence_costwatch import __version__
 from fluence_costwatch.config import AccountSettings, Settings
 from fluence_costwatch.core.epochs import EpochGrid
-from fluence_costwatch.core.history import Judgement
+from fluence_costwatch.core.history import Finding, Judgement
 from fluence_costwatch.core.resources import Generation
 from fluence_costwatch.core.views import Watched, WatchedAccount, patience_of
-from fluence_costwatch.cycle import Turn, Watching, retire_removed, run_cycle
+from fluence_costwatch.cycle import Turn, Watching, find_twins, retire_removed, run_cycle
 from fluence_costwatch.errors import ConfigInvalid, CostwatchError
 from fluence_costwatch.fluence import FluenceCloud
 from fluence_costwatch.metrics.exporter import Exporter
@@ -167,6 +167,7 @@ class Daemon:
         )
         self._display = Displays(self._exporter, *displays)
         self._runners: dict[str, Runner] = {}
+        self._twins: set[Finding] = set()
         self._signals: SimpleQueue[int] = SimpleQueue()
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
@@ -253,6 +254,7 @@ class Daemon:
                 )
                 reason = turn.failures[0].outcome if turn.failures else None
                 self._tell(runner, turn)
+                self._tell_twins()
             except CostwatchError as exc:
                 log.error("the cycle failed, nothing of it was kept", extra=_facts(account=name, error=exc))
             except Exception:
@@ -285,6 +287,15 @@ class Daemon:
                 extra=_facts(account=name, marketplace_ahead=turn.clock_ahead),
             )
         runner.clocks_differ = differ
+
+    def _tell_twins(self) -> None:
+        """Say once what looks like one machine under two ids; one list alone cannot show any."""
+        if sum(len(runner.watching.judgements) for runner in self._runners.values()) < 2:
+            return
+        twins = set(find_twins(self._store))
+        for finding in sorted(twins - self._twins, key=lambda one: one.summary):
+            log.warning(finding.summary, extra=_facts(account=finding.account, kind=finding.kind))
+        self._twins = twins
 
     def _take_new_settings(self) -> None:
         """SIGHUP: a valid configuration is taken, an invalid one changes nothing."""
