@@ -5,11 +5,16 @@ from __future__ import annotations
 import ipaddress
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from tests.daemon_process import DaemonProcess, daemon_process
+from tests.servers.marketplace import Marketplace, marketplace
 
 # No deadlines: how long an example takes says more about the machine's other work than about the code.
 settings.register_profile("dev", max_examples=50, deadline=None)
@@ -53,3 +58,17 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     _fail_if_skipped(report)
     return report
+
+
+@pytest.fixture
+def fluence_api() -> Iterator[Marketplace]:
+    """A simulated marketplace in this process, with epochs of ten seconds on the running clock."""
+    with marketplace(epoch=timedelta(seconds=10), policy="per_vm") as market:
+        yield market
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[DaemonProcess]:
+    """The daemon as a process of its own; the test configures and starts it."""
+    with daemon_process(tmp_path / "daemon") as process:
+        yield process
