@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -35,7 +35,8 @@ def write_backup(path: Path, directory: Path, *, now: datetime, label: str = "",
     except OSError as error:
         raise StoreError(f"The backup {target} could not be written: {error.strerror}.") from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):  # what kept it from being written may keep it from being removed; that was told
+            unfinished.unlink(missing_ok=True)
     if keep is not None:
         _drop_older(directory, name, keep)
     return Backup(path=target, size_bytes=target.stat().st_size)
