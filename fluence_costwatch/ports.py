@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Protocol
 
@@ -32,6 +33,80 @@ class Cloud(Protocol):
 
     def look(self, generation: Generation) -> Listing:
         """The complete list of `generation`. Raises FluenceError where it cannot be had completely and in time."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceEntry:
+    """One entry of an account's balance in dollars; negative is debt. `days_left` is the provider's own guess."""
+
+    feature: str
+    balance: Decimal
+    days_left: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TopUp:
+    """Money that came in: a finished top-up in dollars."""
+
+    id: str
+    at: datetime
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedCharge:
+    """What the provider itself charged one resource on one day (UTC), in dollars. `resource_id` is lower-cased."""
+
+    resource_id: str
+    name: str | None
+    kind: str
+    day: date
+    cost: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """What a key may do. `expires_at` is None where the key does not expire or the API does not tell."""
+
+    scopes: frozenset[str]
+    expires_at: datetime | None = None
+
+
+class Billing(Protocol):
+    """The money side of an account, where its generation has one (`cloud-v2`). All raise FluenceError."""
+
+    def balances(self) -> tuple[BalanceEntry, ...]:
+        """Every balance entry, by feature."""
+        ...
+
+    def top_ups(self) -> tuple[TopUp, ...]:
+        """Every finished top-up, oldest first."""
+        ...
+
+    def charges(self, *, since: date, until: date) -> tuple[ReportedCharge, ...]:
+        """What the provider charged from day `since` to day `until` (both included), by resource and day."""
+        ...
+
+    def permissions(self) -> Permissions:
+        """What the key may do."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What one generation answered to a probe by GET alone: it answers, refuses the key, or is not there."""
+
+    generation: Generation
+    answers: bool
+    detail: str
+
+
+class Discovery(Protocol):
+    """Finding out which generations serve an account; a hint for the operator, never ground for a deletion."""
+
+    def probe(self) -> tuple[Probe, ...]:
+        """What each known generation answers, in the order in which they should be listed."""
         ...
 
 

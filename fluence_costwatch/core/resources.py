@@ -66,7 +66,9 @@ class Resource:
 
     None in `price`, `created_at` and the like means that the API did not say or that it could not be read; the latter
     is named in `problems` ("price: 'abc' is not an amount of money") and bars the resource from deletion.
-    A prepaid price is a whole number of micro-dollars, a metered one any exact decimal of dollars.
+    A prepaid price is a whole number of micro-dollars, a metered one any exact decimal of dollars. `status_changed_at`
+    is when a resource that has ended did so, where the API tells. `attached_to` are the ids of the machines that a disk
+    or address serves (empty: none).
     """
 
     account: str
@@ -85,6 +87,8 @@ class Resource:
     datacenter: str | None = None
     public_ip: str | None = None
     specs: Specs | None = None
+    attached_to: tuple[str, ...] | None = None
+    allowed_actions: tuple[str, ...] | None = None
     problems: tuple[str, ...] = ()
 
     @property
