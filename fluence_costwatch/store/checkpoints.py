@@ -59,11 +59,11 @@ def _plain(table: Table, values: Mapping[str, object]) -> dict[str, object]:
     return plain
 
 
-def _row(table: Table, plain: Mapping[str, object]) -> Any:
+def _row(table: Table, plain: Mapping[str, Any]) -> Any:
+    """`plain` as a row of `table`; a column that a checkpoint does not know yet is NULL."""
     row = SimpleNamespace()
     for column in table.columns:
-        if column.name in plain:
-            from_column = column.type.result_processor(_DIALECT, None)
-            value = plain[column.name]
-            setattr(row, column.name, value if from_column is None else from_column(value))
+        from_column = column.type.result_processor(_DIALECT, None)
+        value = plain.get(column.name)
+        setattr(row, column.name, value if from_column is None else from_column(value))
     return row

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
 from sqlalchemy import Connection, select
@@ -14,7 +14,7 @@ from fluence_costwatch.core.money import ZERO, Usd
 from fluence_costwatch.core.resources import Identity
 from fluence_costwatch.store.checkpoints import load_checkpoints
 from fluence_costwatch.store.histories import load_history
-from fluence_costwatch.store.replay import ChargeKey, key_of, replay
+from fluence_costwatch.store.replay import Replay, key_of, replay
 from fluence_costwatch.store.rows import charge_of
 from fluence_costwatch.store.schema import accounts, charges, resources
 
@@ -24,31 +24,44 @@ def differences(connection: Connection) -> Sequence[str]:
 
     Rows from before the checkpoints are taken as they are; only the sums hold them to account.
     """
-    before = {
-        state.identity for history in load_checkpoints(connection).values() for state in history.resources.values()
-    }
     replayed = replay(connection)
-    kept = _ledger(connection)
     found = list(replayed.disputed)
     for account in connection.scalars(select(accounts.c.name).order_by(accounts.c.name)).all():
-        again = replayed.histories.get(account) or History(account)
-        found += _history_differs(load_history(connection, account), again)
-        found += _sums_differ(again, kept)
-    for key, charge in kept.items():
-        if key not in replayed.charges and charge.identity not in before:
-            found.append(f"{_named(charge)} is kept, replaying does not give it")
-    for key, charge in replayed.charges.items():
-        if key not in kept:
-            found.append(f"{_named(charge)} is not kept, replaying gives it")
-        elif kept[key] != charge:
-            found.append(f"{_named(charge)} is kept as {_told(kept[key])}, replaying gives {_told(charge)}")
+        found += _history_differs(load_history(connection, account), _again(replayed, account))
+    found += _ledger_differs(connection, replayed)
     return found
 
 
-def _ledger(connection: Connection) -> dict[ChargeKey, Charge]:
+def _again(replayed: Replay, account: str) -> History:
+    return replayed.histories.get(account) or History(account)
+
+
+def _ledger_differs(connection: Connection, replayed: Replay) -> Iterator[str]:
+    taken = {
+        state.identity for history in load_checkpoints(connection).values() for state in history.resources.values()
+    }
+    missing = dict(replayed.charges)
+    sums: Counter[Identity] = Counter()
+    for charge in _ledger(connection):
+        sums[charge.identity] += charge.amount.micros
+        again = missing.pop(key_of(charge), None)
+        if again is None and charge.identity not in taken:
+            yield f"{_named(charge)} is kept, replaying does not give it"
+        elif again is not None and again != charge:
+            yield f"{_named(charge)} is kept as {_told(charge)}, replaying gives {_told(again)}"
+    for charge in missing.values():
+        yield f"{_named(charge)} is not kept, replaying gives it"
+    states = {state.identity: state for history in replayed.histories.values() for state in history.resources.values()}
+    for identity in sorted({*sums, *states}):
+        should_be = charged_total(states[identity]) if identity in states else ZERO
+        if Usd(sums[identity]) != should_be:
+            yield f"{identity.account} {identity.id}: its rows sum to {Usd(sums[identity])} USD, replaying gives {should_be} USD"
+
+
+def _ledger(connection: Connection) -> Iterator[Charge]:
     rows = select(charges, resources.c.account, resources.c.id).join_from(charges, resources)
-    found = (charge_of(row, Identity(row.account, row.id)) for row in connection.execute(rows))
-    return {key_of(charge): charge for charge in found}
+    for row in connection.execute(rows.execution_options(yield_per=1000)):
+        yield charge_of(row, Identity(row.account, row.id))
 
 
 def _history_differs(kept: History, again: History) -> Iterator[str]:
@@ -72,18 +85,6 @@ def _fields_differ(
         was, is_now = getattr(kept, one.name), getattr(again, one.name)
         if was != is_now:
             yield f"{subject}: {one.name} is kept as {was}, replaying gives {is_now}"
-
-
-def _sums_differ(again: History, kept: Mapping[ChargeKey, Charge]) -> Iterator[str]:
-    sums = Counter({state.identity: 0 for state in again.resources.values()})
-    for charge in kept.values():
-        if charge.identity.account == again.account:
-            sums[charge.identity] += charge.amount.micros
-    for identity, micros in sorted(sums.items()):
-        state = again.resources.get(identity.id)
-        should_be = ZERO if state is None else charged_total(state)
-        if Usd(micros) != should_be:
-            yield f"{identity.account} {identity.id}: its rows sum to {Usd(micros)} USD, replaying gives {should_be} USD"
 
 
 def _named(charge: Charge) -> str:

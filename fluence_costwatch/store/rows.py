@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -20,20 +20,24 @@ Row = Any
 
 
 def details_text(resource: Resource) -> str:
-    """What of a resource hardly ever changes, as one text."""
-    specs = resource.specs
-    return compact(
-        [
-            resource.id,
-            resource.kind.value,
-            resource.name,
-            resource.price_per.value,
-            None if resource.created_at is None else micros_at(resource.created_at),
-            resource.datacenter,
-            resource.public_ip,
-            None if specs is None else {name: value for name, value in asdict(specs).items() if value is not None},
-        ]
-    )
+    """What of a resource hardly ever changes, as one text; what the list did not say is left out."""
+    said = {
+        "id": resource.id,
+        "kind": resource.kind.value,
+        "name": resource.name,
+        "per": resource.price_per.value,
+        "created_at": None if resource.created_at is None else micros_at(resource.created_at),
+        "datacenter": resource.datacenter,
+        "public_ip": resource.public_ip,
+        "specs": None if resource.specs is None else _said(asdict(resource.specs)),
+        "attached_to": resource.attached_to,
+        "allowed_actions": resource.allowed_actions,
+    }
+    return compact(_said(said))
+
+
+def _said(values: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 class Details(NamedTuple):
@@ -43,25 +47,30 @@ class Details(NamedTuple):
     kind: Kind
     name: str | None
     price_per: Per
-    created_at: Any
+    created_at: datetime | None
     datacenter: str | None
     public_ip: str | None
     specs: Specs | None
+    attached_to: tuple[str, ...] | None
+    allowed_actions: tuple[str, ...] | None
 
 
 @lru_cache(maxsize=20_000)
 def details_of(text: str) -> Details:
     """The details that `details_text` wrote. Remembered, as the same texts are read at every cycle."""
-    id_, kind, name, per, created, datacenter, public_ip, specs = json.loads(text)
+    said = json.loads(text).get
+    created, specs, attached, allowed = said("created_at"), said("specs"), said("attached_to"), said("allowed_actions")
     return Details(
-        id_,
-        Kind(kind),
-        name,
-        Per(per),
-        None if created is None else moment_at(created),
-        datacenter,
-        public_ip,
-        None if specs is None else Specs(**specs),
+        id=said("id"),
+        kind=Kind(said("kind")),
+        name=said("name"),
+        price_per=Per(said("per")),
+        created_at=None if created is None else moment_at(created),
+        datacenter=said("datacenter"),
+        public_ip=said("public_ip"),
+        specs=None if specs is None else Specs(**specs),
+        attached_to=None if attached is None else tuple(attached),
+        allowed_actions=None if allowed is None else tuple(allowed),
     )
 
 
@@ -103,6 +112,8 @@ def resource_of(row: Row, *, account: str, generation: Generation) -> Resource:
         datacenter=details.datacenter,
         public_ip=details.public_ip,
         specs=details.specs,
+        attached_to=details.attached_to,
+        allowed_actions=details.allowed_actions,
         problems=row.problems,
     )
 

@@ -146,6 +146,7 @@ versions = Table(
     sqlite_with_rowid=False,
 )
 Index(None, versions.c.resource, versions.c.list)
+Index(None, versions.c.details)
 Index("versions_open", versions.c.list, versions.c.resource, sqlite_where=versions.c.to_snapshot.is_(None))
 
 # `row_...` is the charge of the newest epoch, as `charges` holds it too.

@@ -121,6 +121,7 @@ def upgrade() -> None:
         sqlite_strict=True,
         sqlite_with_rowid=False,
     )
+    op.create_index("versions_by_details", "versions", ["details"])
     op.create_index("versions_by_resource", "versions", ["resource", "list"])
     op.create_index("versions_open", "versions", ["list", "resource"], sqlite_where=sa.text("to_snapshot IS NULL"))
     op.create_table(

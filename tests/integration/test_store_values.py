@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import fields, replace
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
@@ -72,27 +72,42 @@ def maybe(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.none() | values
 
 
-@st.composite
-def listed(draw: st.DrawFn, ids: st.SearchStrategy[str] = texts) -> Resource:
-    return Resource(
-        account="?",
-        id=draw(ids),
-        kind=draw(st.sampled_from(Kind)),
-        generation=V3,
-        name=draw(maybe(texts)),
-        status=draw(texts),
-        price=draw(maybe(prices)),
-        price_per=draw(st.sampled_from(Per)),
-        created_at=draw(maybe(instants)),
-        next_charge_at=draw(maybe(instants)),
-        status_changed_at=draw(maybe(instants)),
-        total_spent=draw(maybe(amounts)),
-        reserved=draw(maybe(amounts)),
-        datacenter=draw(maybe(texts)),
-        public_ip=draw(maybe(texts)),
-        specs=draw(maybe(specs)),
-        problems=tuple(draw(st.lists(texts, max_size=2))),
-    )
+# What each field may hold, by its annotation, so that a field which is added to the core is tried too.
+BY_TYPE: dict[str, st.SearchStrategy[Any]] = {
+    "Kind": st.sampled_from(Kind),
+    "Generation": st.sampled_from(Generation),
+    "Per": st.sampled_from(Per),
+    "Presence": st.sampled_from(Presence),
+    "Phase": st.sampled_from(Phase),
+    "datetime": instants,
+    "datetime | None": maybe(instants),
+    "str": texts,
+    "str | None": maybe(texts),
+    "int": st.integers(0, 2**60),
+    "bool": st.booleans(),
+    "Decimal | None": maybe(prices),
+    "Usd": amounts,
+    "Usd | None": maybe(amounts),
+    "Specs | None": maybe(specs),
+    "EpochGrid": grids,
+    "Span | None": maybe(spans),
+    "tuple[Span, ...]": st.lists(spans, max_size=2).map(tuple),
+    "tuple[Doubt, ...]": st.lists(doubts, max_size=2).map(tuple),
+    "Settling | None": maybe(settlings),
+    "tuple[str, ...] | None": maybe(st.lists(texts, max_size=2).map(tuple)),
+    "tuple[str, ...]": st.lists(texts, max_size=2).map(tuple),
+    "tuple[Decimal, ...]": st.lists(prices, max_size=2).map(tuple),
+}
+
+
+def fields_of(kind: type[Any], *, but: Collection[str]) -> dict[str, st.SearchStrategy[Any]]:
+    """A strategy for every field of `kind` but those."""
+    return {one.name: BY_TYPE[str(one.type)] for one in fields(kind) if one.name not in but}
+
+
+def listed(ids: st.SearchStrategy[str]) -> st.SearchStrategy[Resource]:
+    own = {"id": ids, "account": st.just("?"), "generation": st.just(V3)}
+    return st.builds(Resource, **own | fields_of(Resource, but=own))
 
 
 @st.composite
@@ -119,34 +134,12 @@ def rows_of(identity: Identity) -> st.SearchStrategy[Charge]:
 
 def states(identity: Identity) -> st.SearchStrategy[ResourceState]:
     row = maybe(rows_of(identity))
-    return st.builds(ResourceState, identity=st.just(identity), epoch_charge=row, **_any_fields())
-
-
-def _any_fields() -> dict[str, st.SearchStrategy[Any]]:
-    """A strategy for every field of a state but those that name its resource, so that a new field is tried too."""
-    by_type: dict[str, st.SearchStrategy[Any]] = {
-        "Kind": st.sampled_from(Kind),
-        "Generation": st.sampled_from(Generation),
-        "Presence": st.sampled_from(Presence),
-        "Phase": st.sampled_from(Phase),
-        "datetime": instants,
-        "datetime | None": maybe(instants),
-        "str": texts,
-        "str | None": maybe(texts),
-        "int": st.integers(0, 2**60),
-        "bool": st.booleans(),
-        "Decimal | None": maybe(prices),
-        "Usd": amounts,
-        "EpochGrid": grids,
-        "Span | None": maybe(spans),
-        "tuple[Span, ...]": st.lists(spans, max_size=2).map(tuple),
-        "tuple[Doubt, ...]": st.lists(doubts, max_size=2).map(tuple),
-        "Settling | None": maybe(settlings),
-        "tuple[str, ...]": st.lists(texts, max_size=2).map(tuple),
-        "tuple[Decimal, ...]": st.lists(prices, max_size=2).map(tuple),
-    }
-    own = {"identity", "epoch_charge"}
-    return {one.name: by_type[str(one.type)] for one in fields(ResourceState) if one.name not in own}
+    return st.builds(
+        ResourceState,
+        identity=st.just(identity),
+        epoch_charge=row,
+        **fields_of(ResourceState, but=("identity", "epoch_charge")),
+    )
 
 
 @st.composite
