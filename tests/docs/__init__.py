@@ -1,0 +1,1 @@
+"""What the documentation says is tried out here: commands, outputs, worked examples, tables and links."""
