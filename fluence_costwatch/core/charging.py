@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
+from fluence_costwatch.core import metering
 from fluence_costwatch.core.booking import (
     Begun,
     Look,
@@ -37,6 +38,7 @@ from fluence_costwatch.core.boundaries import (
 )
 from fluence_costwatch.core.epochs import Span, nearest_count
 from fluence_costwatch.core.history import Basis, Cause, Phase, Presence, Reason, ResourceState
+from fluence_costwatch.core.metering import is_metered
 from fluence_costwatch.core.opening import first_state, open_ended, open_life
 from fluence_costwatch.core.resources import Generation, Resource, is_charged, is_recognised
 from fluence_costwatch.core.settlement import await_total, give_up_total, watch_total
@@ -62,7 +64,9 @@ def seen(
     charged = is_charged(resource.status, resource.generation) and claimed_by is None
     if state is None or seen_before is None:
         outcome = Outcome(first_state(resource, look))
-        if charged:
+        if is_metered(resource.generation) and claimed_by is None:
+            outcome = metering.first_sight(outcome, resource, look, charged=charged)
+        elif charged:
             outcome = go_on(open_life(outcome, resource, look, reported=reported), resource, look, reported=reported)
         elif claimed_by is None:
             outcome = open_ended(outcome, resource, look)
@@ -88,12 +92,17 @@ def seen(
             charged_under=claimed_by,
             status=resource.status,
             billed=charged,
-            price=resource.price if amount_of(resource.price) is not None else outcome.state.price,
+            price=resource.price if _is_known(resource) else outcome.state.price,
             problems=resource.problems,
             grid=look.grid,
         )
     )
     return watch_total(outcome, resource, moment=look.moment, length=look.grid.length)
+
+
+def _is_known(resource: Resource) -> bool:
+    """Whether the price can be charged: a prepaid one must be whole micro-dollars, a metered one is multiplied."""
+    return resource.price is not None and (is_metered(resource.generation) or amount_of(resource.price) is not None)
 
 
 def _believable(resource: Resource, look: Look) -> tuple[Resource, datetime | None]:
@@ -127,9 +136,21 @@ def _known(
     created = resource.created_at
     if created is not None and _is_another_life(former, created):
         outcome = _end_life(outcome, at=created)
+        if is_metered(resource.generation):
+            return metering.first_sight(outcome, resource, look, charged=charged)
         return open_life(outcome, resource, look, reported=reported) if charged else outcome
-    outcome = price_unpriced(outcome, resource.price)
     counted_elsewhere = former.retired or former.charged_under is not None
+    if is_metered(resource.generation) and is_metered(former.generation):
+        return _known_metered(
+            outcome,
+            former,
+            resource,
+            look,
+            charged=charged,
+            seen_before=seen_before,
+            counted_elsewhere=counted_elsewhere,
+        )
+    outcome = price_unpriced(outcome, resource.price)
     if former.presence is Presence.GONE and former.billed and former.epoch is not None:
         outcome = _forget_absence(outcome, since=former.epoch.end)
     if charged and former.billed and not counted_elsewhere:
@@ -145,6 +166,29 @@ def _known(
         )
     if former.billed and not counted_elsewhere:
         return _end(outcome, resource, look, seen_before=seen_before)
+    return outcome
+
+
+def _known_metered(
+    outcome: Outcome,
+    former: ResourceState,
+    resource: Resource,
+    look: Look,
+    *,
+    charged: bool,
+    seen_before: datetime,
+    counted_elsewhere: bool,
+) -> Outcome:
+    """What seeing a metered resource again makes of it."""
+    was_charged = former.billed and not counted_elsewhere
+    if former.presence is Presence.GONE and was_charged and former.epoch is not None:
+        outcome = _forget_absence(outcome, since=former.epoch.start)
+    if charged and was_charged:
+        return metering.go_on(outcome, resource, look, seen_before=seen_before)
+    if charged:
+        return metering.resume(outcome, resource, look, doubtful_since=None if counted_elsewhere else seen_before)
+    if was_charged:
+        return metering.end(outcome, resource, look, seen_before=seen_before)
     return outcome
 
 
@@ -419,6 +463,8 @@ def absent(state: ResourceState, look: Look, *, seen_before: datetime) -> Outcom
     )
     if not gone:
         return outcome
+    if is_metered(state.generation):
+        return metering.leave(outcome, look, seen_before=seen_before, until=since)
     if state.billed and state.epoch is not None:
         for start in starts_after(state.epoch, length=look.grid.length, until=since):
             span = Span(start, start + look.grid.length)
@@ -429,6 +475,8 @@ def absent(state: ResourceState, look: Look, *, seen_before: datetime) -> Outcom
 def retired(state: ResourceState, *, seen_before: datetime) -> Outcome:
     """What taking its generation out of the configuration makes of a resource: nothing more is charged or uncertain."""
     outcome = close(give_up_total(Outcome(state)))
+    if is_metered(state.generation):
+        outcome = metering.stop(outcome, at=seen_before)
     return outcome.then(replace(outcome.state, retired=True, presence=Presence.GONE, last_seen=seen_before))
 
 

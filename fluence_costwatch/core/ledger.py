@@ -6,7 +6,7 @@ ledger.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from itertools import chain
@@ -30,6 +30,7 @@ from fluence_costwatch.core.history import (
     judge_list,
     seen_last,
 )
+from fluence_costwatch.core.metering import is_metered, open_charge, uncertain_since
 from fluence_costwatch.core.money import ZERO, Usd, total
 from fluence_costwatch.core.resources import Generation
 
@@ -155,22 +156,40 @@ def retire(history: History, generation: Generation) -> Step:
 
 
 def charged_total(state: ResourceState) -> Usd:
-    """All that the resource has been charged, the open epoch and a pending adjustment included."""
+    """The sum of the rows that are written: the open epoch of a prepaid resource and a pending adjustment included, the
+    open row of a metered one (`metering.open_charge`) not."""
     return state.charged + (state.settling.adjustment if state.settling is not None else ZERO)
 
 
-def doubts_of(state: ResourceState, *, now: datetime) -> tuple[Doubt, ...]:
-    """Every present doubt by `now`, epochs that began unseen and an unconfirmed total included; oldest first."""
+def spent_total(state: ResourceState, *, seen: datetime) -> Usd:
+    """All that the resource, last seen at `seen`, has been charged: what is written and the open row."""
+    open_row = open_charge(state, seen=seen)
+    return charged_total(state) + (open_row.amount if open_row is not None else ZERO)
+
+
+def doubts_of(state: ResourceState, *, now: datetime, seen: datetime | None = None) -> tuple[Doubt, ...]:
+    """Every present doubt by `now`, epochs that began unseen and an unconfirmed total included; oldest first.
+
+    `seen` is the last sighting; without it the whole open row of a metered resource is doubtful.
+    """
     doubts = list(state.doubts)
     if state.settling is not None and state.settling.uncertain:
         doubts.append(Doubt(state.settling.span, state.settling.uncertain, Cause.TOTAL_UNCONFIRMED))
-    if is_charged_on(state) and state.epoch is not None:
+    if is_metered(state.generation):
+        doubts.extend(_unseen_time(state, seen=seen, now=now))
+    elif is_charged_on(state) and state.epoch is not None:
         length = state.grid.length
         amount = max((amount_of(price) for price in state.due_prices), key=_or_zero, default=amount_of(state.price))
         for start in starts_after(state.epoch, length=length, until=now):
             doubts.append(Doubt(Span(start, start + length), amount, Cause.UNSEEN))
             amount = amount_of(state.price)
     return tuple(sorted(doubts, key=lambda one: one.span))
+
+
+def _unseen_time(state: ResourceState, *, seen: datetime | None, now: datetime) -> Iterable[Doubt]:
+    since = seen if seen is not None else state.epoch.start if state.epoch is not None else now
+    unseen = uncertain_since(state, seen=since, now=now)
+    return () if unseen is None else (Doubt(*unseen, Cause.UNSEEN),)
 
 
 def _or_zero(amount: Usd | None) -> Usd:
@@ -182,9 +201,9 @@ def is_charged_on(state: ResourceState) -> bool:
     return state.billed and state.presence is not Presence.GONE and not state.retired
 
 
-def uncertain_total(state: ResourceState, *, now: datetime) -> Usd:
+def uncertain_total(state: ResourceState, *, now: datetime, seen: datetime | None = None) -> Usd:
     """All that the bill may hold on top of the total by `now`, epochs that began unseen included."""
-    return total(one.amount for one in doubts_of(state, now=now) if one.amount is not None)
+    return total(one.amount for one in doubts_of(state, now=now, seen=seen) if one.amount is not None)
 
 
 def is_at_least(state: ResourceState) -> bool:

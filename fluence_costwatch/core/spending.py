@@ -8,8 +8,9 @@ from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
 
 from fluence_costwatch.core.epochs import EpochGrid, Span
-from fluence_costwatch.core.history import Basis, ResourceState
+from fluence_costwatch.core.history import Basis, Charge, ResourceState
 from fluence_costwatch.core.ledger import doubts_of, is_at_least
+from fluence_costwatch.core.metering import open_charge
 from fluence_costwatch.core.money import AmountInvalid, Usd, total
 from fluence_costwatch.core.resources import Per
 from fluence_costwatch.core.views import Known, KnownCharge, KnownResource, View, Watched, stale_accounts, vm_view
@@ -101,7 +102,7 @@ def spend_view(
     states = {record.state.identity: record.state for record in resources}
     rows: dict[tuple[str, ...], SpendRow] = {}
     first: datetime | None = None
-    for record in known.charges(since=since, until=until, account=account):
+    for record in _charges(known, resources, since=since, until=until, account=account):
         start = record.charge.span.start
         first = start if first is None else min(first, start)
         state = states.get(record.charge.identity)
@@ -111,8 +112,8 @@ def spend_view(
         rows[group] = row if so_far is None else _plus(so_far, row.amount)
     doubts = [
         doubt
-        for state in states.values()
-        for doubt in doubts_of(state, now=now)
+        for each in resources
+        for doubt in doubts_of(each.state, now=now, seen=each.last_seen)
         if _within(doubt.span.start, since=since, until=until)
     ]
     start_of_all = min([doubt.span.start for doubt in doubts] + ([first] if first is not None else []), default=now)
@@ -152,8 +153,8 @@ def calendar_view(known: Known, *, watched: Watched, now: datetime, days: int) -
 def export_rows(
     known: Known, *, since: datetime | None = None, until: datetime | None = None, account: str | None = None
 ) -> Iterator[ExportRow]:
-    """The rows of the ledger whose span starts in `[since, until)`, oldest first."""
-    for record in known.charges(since=since, until=until, account=account):
+    """The rows of the ledger whose span starts in `[since, until)`, oldest first, then the open rows of what is metered."""
+    for record in _charges(known, _of_account(known.resources(), account), since=since, until=until, account=account):
         charge = record.charge
         yield ExportRow(
             account=charge.identity.account,
@@ -165,6 +166,31 @@ def export_rows(
             amount=charge.amount,
             basis=charge.basis,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenCharge:
+    """The open row of a metered resource, as a row of the ledger."""
+
+    charge: Charge
+    name: str | None
+    kind: str
+
+
+def _charges(
+    known: Known,
+    resources: Iterable[KnownResource],
+    *,
+    since: datetime | None,
+    until: datetime | None,
+    account: str | None,
+) -> Iterator[KnownCharge]:
+    """The rows that are written, oldest first, then those that are open and computed now."""
+    yield from known.charges(since=since, until=until, account=account)
+    for record in resources:
+        charge = open_charge(record.state, seen=record.last_seen)
+        if charge is not None and _within(charge.span.start, since=since, until=until):
+            yield _OpenCharge(charge, record.resource.name, record.state.kind.value)
 
 
 def _of_account(resources: Sequence[KnownResource], account: str | None) -> Sequence[KnownResource]:

@@ -14,7 +14,8 @@ from typing import Final, Protocol
 
 from fluence_costwatch.core.epochs import EpochGrid
 from fluence_costwatch.core.history import Charge, Presence, ResourceState
-from fluence_costwatch.core.ledger import charged_total, is_at_least, is_charged_on, uncertain_total
+from fluence_costwatch.core.ledger import is_at_least, is_charged_on, spent_total, uncertain_total
+from fluence_costwatch.core.metering import is_metered
 from fluence_costwatch.core.money import Usd, total
 from fluence_costwatch.core.resources import Generation, Kind, Per, Resource, Specs
 
@@ -219,6 +220,7 @@ def vm_view(record: KnownResource, *, now: datetime) -> VmView:
     """What is shown of one resource."""
     resource, state = record.resource, record.state
     billed = is_charged_on(state) and state.charged_under is None
+    prepaid = billed and not is_metered(state.generation)
     return VmView(
         account=state.identity.account,
         id=state.identity.id,
@@ -232,12 +234,12 @@ def vm_view(record: KnownResource, *, now: datetime) -> VmView:
         price=state.price,
         price_per=resource.price_per,
         burn_per_day=burn_per_day(state, per=resource.price_per) if billed else Decimal(0),
-        paid_until=state.epoch.end if billed and state.epoch is not None else None,
+        paid_until=state.epoch.end if prepaid and state.epoch is not None else None,
         created_at=state.created_at,
         first_seen=state.first_seen,
         last_seen=record.last_seen,
-        spent=charged_total(state),
-        uncertain=uncertain_total(state, now=now),
+        spent=spent_total(state, seen=record.last_seen),
+        uncertain=uncertain_total(state, now=now, seen=record.last_seen),
         at_least=is_at_least(state),
         reserved=resource.reserved,
         datacenter=resource.datacenter,
