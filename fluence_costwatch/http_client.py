@@ -15,20 +15,21 @@ import ssl
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Any, Final, Self
+from urllib.parse import quote
 
 import httpx
 import stamina
 import stamina.instrumentation
 
 from fluence_costwatch import __version__
-from fluence_costwatch.errors import FluenceRefused, FluenceUnavailable, FluenceUnexpected
+from fluence_costwatch.errors import FluenceError, FluenceRefused, FluenceUnavailable, FluenceUnexpected
 
 _LOG = logging.getLogger(__name__)
 
@@ -43,6 +44,9 @@ _SHORTEST_ATTEMPT: Final = timedelta(milliseconds=10)
 _FAR_OFF: Final = timedelta(days=366)
 
 _MEANWHILE: Final = "Meanwhile nothing is known anew: charges go on as uncertain, and nothing is taken for ended."
+
+Query = Sequence[tuple[str, str | Sequence[str]]]
+"""The parameters of a request in their order; several values of one name become `name[0]=...&name[1]=...`."""
 
 # stamina's own hooks log without saying what failed and count into prometheus_client's global registry.
 stamina.instrumentation.set_on_retry_hooks([])
@@ -65,6 +69,37 @@ class HttpAnswer:
         if date is None:
             return None
         return date - (self.sent_at + (self.answered_at - self.sent_at) / 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Time that several requests share; it runs from when it is made."""
+
+    whole: timedelta
+    _started: float = field(default_factory=time.monotonic, repr=False)
+
+    @property
+    def left(self) -> timedelta:
+        """What is left of it; negative when it is spent."""
+        return self.whole - timedelta(seconds=time.monotonic() - self._started)
+
+    def at_most(self, limit: timedelta) -> Budget:
+        """A part of what is left, for requests that must not use up all of it."""
+        return Budget(min(self.left, limit))
+
+
+class HttpStatus(Exception):
+    """The cause of a FluenceError where the server did answer: with `status`, and with `said` in its own words."""
+
+    def __init__(self, status: int, said: str) -> None:
+        super().__init__(f"{status}: {said}" if said else str(status))
+        self.status = status
+        self.said = said
+
+
+def status_of(error: FluenceError) -> int | None:
+    """The status that the server answered with where that is why `error` was raised."""
+    return error.__cause__.status if isinstance(error.__cause__, HttpStatus) else None
 
 
 class HttpClient:
@@ -131,14 +166,24 @@ class HttpClient:
         """Close what is open; the client is of no use afterwards."""
         self._client.close()
 
-    def get(self, path: str) -> HttpAnswer:
-        """The answer to `GET path`, complete and with status 200, within the budget. Raises FluenceError otherwise."""
+    def budget(self) -> Budget:
+        """A budget for several requests, as long as the one that a single request has."""
+        return Budget(self._budget)
+
+    def get(self, path: str, *, query: Query = (), budget: Budget | None = None) -> HttpAnswer:
+        """The answer to `GET path`, complete and with status 200, within the budget. Raises FluenceError otherwise.
+
+        Without `budget` the request has one of its own. Where the server's status is the reason, `status_of` tells it.
+        """
         started = time.monotonic()
+        shared = self.budget() if budget is None else budget
+        path = _with_query(path, query)
+        if shared.left <= timedelta(0):
+            raise FluenceUnavailable(
+                f"The time for this look was over before GET {path} at {self._where} could be sent. {_MEANWHILE}"
+            )
         made = 0
         last: Exception | None = None
-
-        def left() -> timedelta:
-            return self._budget - timedelta(seconds=time.monotonic() - started)
 
         def again(failure: Exception) -> bool | timedelta:
             nonlocal last
@@ -146,8 +191,8 @@ class HttpClient:
             if not isinstance(failure, _Transient):
                 return False
             if failure.wait:
-                return failure.wait if failure.wait < left() else False
-            return left() > self._longest_wait
+                return failure.wait if failure.wait < shared.left else False
+            return shared.left > self._longest_wait
 
         try:
             for attempt in stamina.retry_context(
@@ -162,7 +207,7 @@ class HttpClient:
                     made = attempt.num
                     if last is not None:
                         _LOG.info("asking again, attempt %d: %s", made, last)
-                    return self._attempt(path, within=max(min(self._deadline, left()), _SHORTEST_ATTEMPT))
+                    return self._attempt(path, within=max(min(self._deadline, shared.left), _SHORTEST_ATTEMPT))
         except _Transient as failure:
             took = time.monotonic() - started
             raise FluenceUnavailable(
@@ -217,9 +262,15 @@ class HttpClient:
                 ) from exc
 
     def _refusal(self, request: str, response: httpx.Response) -> Exception:
-        """What an answer other than 200 means, with what the server itself says about it."""
+        """What an answer other than 200 means, caused by what the server itself says about it."""
+        said = self._said(response)
+        meaning = self._meaning(request, response, said)
+        meaning.__cause__ = HttpStatus(response.status_code, said)
+        return meaning
+
+    def _meaning(self, request: str, response: httpx.Response, said: str) -> Exception:
         status = response.status_code
-        answered = f"{request} was answered with {status}{self._said(response)}."
+        answered = f"{request} was answered with {status}{f' ({said})' if said else ''}."
         if status in (401, 403):
             return FluenceRefused(
                 f"Fluence refuses the key: {answered} CostWatch is blind for this account until that is mended: charges go "
@@ -255,8 +306,7 @@ class HttpClient:
                 body += piece[: _LARGEST_ERROR_BODY - len(body)]
                 if len(body) >= _LARGEST_ERROR_BODY:
                     break
-        words = self._quotable(_words_of(bytes(body)))
-        return f" ({words})" if words else ""
+        return self._quotable(_words_of(bytes(body)))
 
     def _quotable(self, text: str) -> str:
         """`text` as it may stand in a message: no secret, no control characters, not long."""
@@ -317,6 +367,18 @@ class _Deadline:
         with suppress(OSError):
             if self._socket is not None:
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+
+def _with_query(path: str, query: Query) -> str:
+    """`path?name=value&list[0]=value`; brackets of a list stay as they are, as servers need not read them escaped."""
+    pairs = []
+    for name, value in query:
+        if isinstance(value, str):
+            pairs.append((name, value))
+        else:
+            pairs.extend((f"{name}[{index}]", item) for index, item in enumerate(value))
+    text = "&".join(f"{quote(name, safe='[]')}={quote(value, safe='')}" for name, value in pairs)
+    return f"{path}?{text}" if text else path
 
 
 def _decoded(response: httpx.Response) -> Iterator[bytes]:
