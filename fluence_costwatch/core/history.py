@@ -118,6 +118,7 @@ class Reason(StrEnum):
     ENDED_TOTAL = "ended_total"
     BOUNDARY_REPORTED = "boundary_reported"
     REFUND = "refund"
+    RECONCILED = "reconciled"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from fluence_costwatch.core.charging import absent, retired, seen
 from fluence_costwatch.core.epochs import UTC_HOURS, Span
 from fluence_costwatch.core.history import (
     Cause,
+    Charge,
     Doubt,
     Finding,
     History,
@@ -153,6 +154,19 @@ def retire(history: History, generation: Generation) -> Step:
         verdict=Verdict.ACCEPTED,
         charges=tuple(chain.from_iterable(outcome.charges for outcome in outcomes.values())),
     )
+
+
+def adjust(history: History, adjustments: Iterable[Charge]) -> Step:
+    """`history` with `adjustments` added to the ledger: `reported` rows that an operator asked for.
+
+    An adjustment of a resource that nobody has seen is left out.
+    """
+    rows = [row for row in adjustments if row.identity.id in history.resources]
+    resources = dict(history.resources)
+    for row in rows:
+        state = resources[row.identity.id]
+        resources[row.identity.id] = replace(state, charged=state.charged + row.amount)
+    return Step(replace(history, resources=resources), Verdict.ACCEPTED, charges=tuple(rows))
 
 
 def charged_total(state: ResourceState) -> Usd:
