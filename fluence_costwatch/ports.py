@@ -155,6 +155,36 @@ class Transaction(Protocol):
         ...
 
 
+    def save_balances(self, account: str, entries: tuple[BalanceEntry, ...], *, at: datetime) -> None:
+        """Note what was left on the account at `at`; the same entries again only move the time of the newest note."""
+        ...
+
+    def save_top_ups(self, account: str, top_ups: Iterable[TopUp]) -> None:
+        """Note top-ups, each once by its id."""
+        ...
+
+    def save_reported_charges(
+        self, account: str, charges: Iterable[ReportedCharge], *, since: date, until: date, at: datetime
+    ) -> None:
+        """Note what the provider charged from day `since` to day `until`, instead of what was noted of these days."""
+        ...
+
+    def save_adjustments(self, account: str, adjustments: Iterable[Charge], *, at: datetime) -> None:
+        """Note that an operator had the ledger adjusted here, so that a rebuild adjusts it alike. The rows themselves
+        come with `save_step`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceRecord:
+    """What was left on an account from `since` to `at`, unchanged."""
+
+    account: str
+    since: datetime
+    at: datetime
+    entries: tuple[BalanceEntry, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class ResourceRecord:
     """One resource as it is known: what the newest list that held it said, and what is remembered for the ledger."""
@@ -197,6 +227,22 @@ class Reading(Protocol):
         self, *, since: datetime | None = None, until: datetime | None = None, account: str | None = None
     ) -> Iterable[ChargeRecord]:
         """The rows of the ledger whose span starts in `[since, until)`, oldest first."""
+        ...
+
+    def balances(self, *, account: str, since: datetime) -> Sequence[BalanceRecord]:
+        """The balances of `account` that were noted from `since` on, oldest first."""
+        ...
+
+    def top_ups(self, *, account: str, since: datetime) -> Sequence[TopUp]:
+        """The top-ups of `account` from `since` on, oldest first."""
+        ...
+
+    def reported_charges(self, *, account: str, since: date, until: date) -> Sequence[ReportedCharge]:
+        """What the provider charged `account` from day `since` to day `until`, as last noted, by day and resource."""
+        ...
+
+    def newest_balances(self) -> Mapping[str, BalanceRecord]:
+        """The newest balance of every account that has one."""
         ...
 
     def snapshot(self, number: int) -> Snapshot:
