@@ -47,6 +47,7 @@ TABLE = {
     "ports": MayImport(("core",)),
     "program": MayImport(ALL),
     "signals": MayImport((*SHARED, "http_client")),
+    "reconcile": MayImport(SHARED),
     "simulator": MayImport(),
     "store": MayImport(SHARED, ("sqlalchemy", "alembic")),
     "systemd": MayImport(),
