@@ -24,6 +24,7 @@ from tests.eventually import eventually
 from tests.servers.marketplace import KEY, Marketplace, marketplace
 
 DEFAULT_PORT = "17550"
+SIMULATORS_PORT = "18080"
 SECONDS_FOR_A_BLOCK = 120
 
 # What a reader's machine has under the names that the pages use.
@@ -36,9 +37,17 @@ FLEET = (
 # A stand-in for machines that lack it; only what the pages use.
 CURL = f"""\
 #!{sys.executable}
-import sys, urllib.request
-url = [word for word in sys.argv[1:] if not word.startswith("-")][0]
-sys.stdout.buffer.write(urllib.request.urlopen(url).read())
+import argparse, sys, urllib.request
+words = argparse.ArgumentParser()
+words.add_argument("url")
+words.add_argument("--silent", action="store_true")
+words.add_argument("--fail", action="store_true")
+words.add_argument("--data")
+words.add_argument("--request")
+given = words.parse_args()
+body = None if given.data is None else given.data.encode()
+asked = urllib.request.Request(given.url, data=body, method=given.request)
+sys.stdout.buffer.write(urllib.request.urlopen(asked).read())
 """
 
 
@@ -51,6 +60,7 @@ class Session:
     path: str
     market: Marketplace
     port: int
+    simulators_port: int
     running: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def type(self, commands: str) -> subprocess.CompletedProcess[str]:
@@ -67,7 +77,7 @@ class Session:
         )
 
     def leave_running(self, commands: str) -> None:
-        """Start what does not end by itself, and wait until the daemon in it is ready."""
+        """Start what does not end by itself, and wait until the daemon or the marketplace in it is ready."""
         process = subprocess.Popen(
             ["bash", "-c", self._here(commands)],
             cwd=self.folder,
@@ -78,11 +88,9 @@ class Session:
             start_new_session=True,
         )
         self.running.append(process)
-        eventually(self._is_ready, within=30)
-
-    def _is_ready(self) -> bool:
-        with urlopen(f"http://127.0.0.1:{self.port}/-/ready", timeout=5) as answer:
-            return bool(answer.status == 200)
+        ready = f"http://127.0.0.1:{self.port}/-/ready"
+        clock = f"http://127.0.0.1:{self.simulators_port}/control/clock"
+        eventually(lambda: _answers(clock if "simulate" in commands else ready), within=30)
 
     def stop(self) -> None:
         """End what was left running."""
@@ -92,15 +100,11 @@ class Session:
         self.running.clear()
 
     def _here(self, commands: str) -> str:
-        """`commands` with the simulated marketplace in the place of the real one, and a free port."""
-        account = "\n".join(
-            [
-                f'[server]\nlisten = "127.0.0.1:{self.port}"',
-                f'[display]\nzone = "{_zone_where_it_is_noon()}"',
-                f'[[accounts]]\napi_url = "{self.market.url}"\n',
-            ]
-        )
-        return commands.replace(DEFAULT_PORT, str(self.port)).replace("[[accounts]]\n", account, 1)
+        """`commands` with the simulated marketplace in the place of the real one, and free ports."""
+        asked = "" if "api_url" in commands else f'api_url = "{self.market.url}"\n'
+        settings = f'[server]\nlisten = "127.0.0.1:{self.port}"\n\n[display]\nzone = "{_zone_where_it_is_noon()}"\n\n'
+        commands = commands.replace("[[accounts]]\n", f"{settings}[[accounts]]\n{asked}", 1)
+        return commands.replace(DEFAULT_PORT, str(self.port)).replace(SIMULATORS_PORT, str(self.simulators_port))
 
     def _environment(self) -> dict[str, str]:
         return {"HOME": str(self.home), "PATH": self.path, "LANG": "C.UTF-8", "COLUMNS": "100"}
@@ -125,11 +129,16 @@ def session(place: Path, *, program: Path | None, folder: Path | None = None) ->
             market.create(name, price, id=vm)
         market.set_clock(datetime.now(UTC))
         market.run_clock()
-        typing = Session(folder or place / "work", home, path, market, _free_port())
+        typing = Session(folder or place / "work", home, path, market, _free_port(), _free_port())
         try:
             yield typing
         finally:
             typing.stop()
+
+
+def _answers(url: str) -> bool:
+    with urlopen(url, timeout=5) as answer:  # noqa: S310  # the URL is our own
+        return bool(answer.status == 200)
 
 
 def _zone_where_it_is_noon() -> str:
@@ -153,19 +162,19 @@ def commands_and_outputs(block: Block) -> list[tuple[str, str]]:
 
 
 _CHANGING = (
+    (r"\d\.\d+e\+09", "NUMBER"),
     (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "INSTANT"),
     (r"(\d{4}-\d\d-\d\d )?\b\d\d:\d\d(:\d\d)?\b", "TIME"),
     (r"\d{4}-\d\d-\d\d", "DAY"),
     (r"\b(UTC|[+-]\d\d)$|(?<=TIME) (UTC|[+-]\d\d)\b", "ZONE"),
     (r"\d+ (s|min|h) ago", "AGO"),
     (r"0x[0-9a-f]+…[0-9a-f]+", "ID"),
-    (r"\d\.\d+e\+09", "NUMBER"),
     (r"(?<=_seconds\{account=\"main\"\} )[\d.e-]+", "NUMBER"),
     (r"(?<=size_bytes )[\d.e+]+", "NUMBER"),
     (r"\(\d+ bytes\)", "(BYTES)"),
     (r"\d{8}T\d{6}Z", "STAMP"),
     (r"127\.0\.0\.1:\d+", "ADDRESS"),
-    (r"(?<=[\s=])(/[\w.-]+)+/(?=\.config/|\.local/|config\.toml)", "FOLDER/"),
+    (r"(?:(?<=[\s=])|^)(/[\w.-]+)+/(?=\.config/|\.local/|config\.toml)", "FOLDER/"),
     (r"^[\w./-]*fluence-costwatch(?= --config)", "COMMAND"),
     (r" {2,}", " "),
 )

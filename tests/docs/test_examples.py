@@ -55,9 +55,16 @@ def problems_of(page: str, place: Path, *, program: Path | None, folder: Path | 
                 done = reader.type(commands)
                 if done.returncode:
                     found.append(f"{block.place}: {commands}\nexit {done.returncode}\n{done.stdout}{done.stderr}")
+                elif "--json" in commands and keys_of(shown) != keys_of(done.stdout):
+                    found.append(f"{block.place}: {commands}\nother keys: {keys_of(shown) ^ keys_of(done.stdout)}")
                 elif missing := missing_from(shown, real=done.stdout):
                     found.append(f"{block.place}: {commands}\ndid not come: {missing}\ncame:\n{done.stdout}")
     return found
+
+
+def keys_of(text: str) -> set[str]:
+    """The keys in a JSON text, which may be shortened."""
+    return set(re.findall(r'"(\w+)":', text))
 
 
 @pytest.mark.parametrize("page", TYPED_PAGES)
