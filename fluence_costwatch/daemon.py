@@ -6,7 +6,8 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
 from threading import Lock
@@ -114,16 +115,34 @@ def watchdog_of(settings: Settings) -> timedelta:
 
 @dataclass(slots=True)
 class Runner:
-    """One account on the scheduler, with its connection and how its last turns went."""
+    """One account on the scheduler, with its connection and how its last turns went.
+
+    `finished` is when a turn last ended, at first when the runner was made; one that is `over` does nothing more.
+    """
 
     watching: Watching
     cloud: Cloud
     close: Callable[[], None]
+    finished: datetime
     answered: datetime | None = None
-    finished: datetime | None = None
+    over: bool = False
     trouble: str | None = None
     clocks_differ: bool = False
     turn: Lock = field(default_factory=Lock)
+
+
+def _runners_of(settings: Settings, *, clock: Clock, now: datetime) -> list[Runner]:
+    """A runner for each configured account, in their order. Raises CostwatchError where one cannot be had."""
+    runners: list[Runner] = []
+    try:
+        for account in settings.accounts:
+            cloud = cloud_of(account, clock=clock, budget=look_budget_of(settings))
+            runners.append(Runner(watching_of(account, settings), cloud, cloud.close, finished=now))
+    except CostwatchError:
+        for runner in runners:
+            runner.close()
+        raise
+    return runners
 
 
 class Displays:
@@ -150,12 +169,14 @@ class Daemon:
         environ: Mapping[str, str],
         clock: Clock = system_clock,
         displays: tuple[Display, ...] = (),
+        on_reload: Callable[[Settings], None] = lambda settings: None,
         on_listening: Callable[[str, int], None] = lambda host, port: None,
     ) -> None:
         self._settings = settings
         self._store = store
         self._reload = reload
         self._clock = clock
+        self._on_reload = on_reload
         self._on_listening = on_listening
         self._manager = ServiceManager(environ)
         self._tallies = Tallies()
@@ -165,7 +186,8 @@ class Daemon:
             tallies=self._tallies,
             size_bytes=store.size_bytes,
         )
-        self._display = Displays(self._exporter, *displays)
+        self._display = Displays(*displays)
+        self._server = self._web_server()
         self._runners: dict[str, Runner] = {}
         self._twins: set[Finding] = set()
         self._signals: SimpleQueue[int] = SimpleQueue()
@@ -181,12 +203,10 @@ class Daemon:
         """Watch until SIGTERM or SIGINT; then end after the running step."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._note_signal)
-        server = self._server()
-        host, port = server.start()
+        host, port = self._server.start()
         try:
             self._on_listening(host, port)
-            with self._store.reading() as reading:
-                self._display.show(reading, now=self._clock())
+            self._show_metrics()
             self._watch(self._settings)
             self._scheduler.add_job(self._keep_house, HOUSEKEEPING, id="housekeeping")
             self._scheduler.start()
@@ -201,14 +221,14 @@ class Daemon:
             log.info("stopping after the running step")
             if self._scheduler.running:
                 self._scheduler.shutdown(wait=True)
-            server.stop()
+            self._server.stop()
             for runner in self._runners.values():
                 runner.close()
 
     def _note_signal(self, number: int, frame: FrameType | None) -> None:
         self._signals.put(number)
 
-    def _server(self) -> WebServer:
+    def _web_server(self) -> WebServer:
         server = self._settings.server
         return WebServer(
             server.host,
@@ -220,24 +240,36 @@ class Daemon:
         )
 
     def _watch(self, settings: Settings) -> None:
-        """Put every configured account on the scheduler, instead of those that were there before."""
-        former = self._runners
-        watchings = [watching_of(account, settings) for account in settings.accounts]
+        """Put every configured account on the scheduler, instead of those that were there before.
+
+        Raises CostwatchError where that cannot be; then the former ones go on.
+        """
         now = self._clock()
-        for name, generation in retire_removed(self._store, watchings, now=now):
+        former = tuple(self._runners.values())
+        runners = _runners_of(settings, clock=self._clock, now=now)
+        try:
+            with ExitStack() as turns:
+                # A turn that still runs belongs to the former settings: what it brings is kept before anything is retired.
+                for runner in former:
+                    turns.enter_context(runner.turn)
+                removed = retire_removed(self._store, [runner.watching for runner in runners], now=now)
+                for runner in former:
+                    runner.over = True
+                    runner.close()
+                    self._scheduler.remove_job(_job_id(runner))
+        except CostwatchError:
+            for runner in runners:
+                runner.close()
+            raise
+        for name, generation in removed:
             log.warning("no longer configured, so no longer charged", extra=_facts(account=name, generation=generation))
-        self._runners = {}
-        for runner in former.values():
-            self._scheduler.remove_job(_job_id(runner))
-            self._scheduler.add_job(_close_after_its_turn, args=(runner,))
-        for place, (account, watching) in enumerate(zip(settings.accounts, watchings, strict=True)):
-            cloud = cloud_of(account, clock=self._clock, budget=look_budget_of(settings))
-            runner = Runner(watching, cloud, cloud.close)
-            self._runners[account.name] = runner
+        self._runners = {runner.watching.account: runner for runner in runners}
+        interval = settings.poll.interval.total_seconds()
+        for place, runner in enumerate(runners):
             begin = now + place * STAGGER
             self._scheduler.add_job(
                 self._turn,
-                IntervalTrigger(seconds=settings.poll.interval.total_seconds(), start_date=begin, timezone=UTC),
+                IntervalTrigger(seconds=interval, start_date=begin, timezone=UTC),
                 args=(runner,),
                 id=_job_id(runner),
                 next_run_time=begin,
@@ -245,28 +277,43 @@ class Daemon:
 
     def _turn(self, runner: Runner) -> None:
         """One turn for one account. Whatever happens in it, the next one comes."""
+        with runner.turn:
+            if not runner.over:
+                self._take_turn(runner)
+
+    def _take_turn(self, runner: Runner) -> None:
         name, begun = runner.watching.account, time.monotonic()
         reason: str | None = "unexpected"
-        with runner.turn:
-            try:
-                turn = run_cycle(
-                    runner.watching, cloud=runner.cloud, store=self._store, display=self._display, clock=self._clock
-                )
-                reason = turn.failures[0].outcome if turn.failures else None
-                self._tell(runner, turn)
-                self._tell_twins()
-            except CostwatchError as exc:
-                log.error("the cycle failed, nothing of it was kept", extra=_facts(account=name, error=exc))
-            except Exception:
-                log.exception("the cycle failed, nothing of it was kept", extra=_facts(account=name))
+        try:
+            turn = run_cycle(
+                runner.watching, cloud=runner.cloud, store=self._store, display=self._display, clock=self._clock
+            )
+            reason = turn.failures[0].outcome if turn.failures else None
+            self._tell(runner, turn)
+        except CostwatchError as exc:
+            log.error("the cycle failed, nothing of it was kept", extra=_facts(account=name, error=exc))
+        except Exception:
+            log.exception("the cycle failed, nothing of it was kept", extra=_facts(account=name))
         took = timedelta(seconds=time.monotonic() - begun)
         self._tallies.polled(name, reason, duration=took)
         runner.finished = self._clock()
         if reason is None:
             runner.answered = runner.finished
         log.debug("cycle ended", extra=_facts(account=name, seconds=f"{took.total_seconds():.3f}"))
+        self._show_metrics()
         if self._overdue() is None:
             self._manager.alive()
+
+    def _show_metrics(self) -> None:
+        """Render the metrics anew. They come after the tallies of a turn, and also where the turn failed."""
+        try:
+            with self._store.reading() as reading:
+                self._exporter.show(reading, now=self._clock())
+        except CostwatchError as exc:
+            log.error("the metrics stay as they were", extra=_facts(error=exc))
+        except Exception:
+            # Whoever looks at the metrics sees that they are old; the ledger goes on.
+            log.exception("the metrics stay as they were")
 
     def _tell(self, runner: Runner, turn: Turn) -> None:
         for finding in turn.findings:
@@ -302,10 +349,7 @@ class Daemon:
         self._manager.reloading()
         try:
             settings = self._reload()
-            if (settings.server, settings.database) != (self._settings.server, self._settings.database):
-                log.warning("[server] and [database] are only read at the start; the running ones stay")
             self._watch(settings)
-            self._settings = settings
         except ConfigInvalid as exc:
             for problem in exc.problems:
                 log.error("the configuration was not reloaded", extra=_facts(problem=problem))
@@ -314,11 +358,29 @@ class Daemon:
             log.error("the configuration was not reloaded", extra=_facts(problem=exc))
             self._tallies.reloaded(ok=False)
         else:
+            self._put_in_force(settings)
             self._tallies.reloaded(ok=True)
             log.info("configuration reloaded", extra=_facts(accounts=len(settings.accounts)))
-        with self._store.reading() as reading:
-            self._display.show(reading, now=self._clock())
+        self._show_metrics()
         self._manager.ready(watchdog=watchdog_of(self._settings))
+
+    def _put_in_force(self, settings: Settings) -> None:
+        former, server = self._settings, settings.server
+        self._on_reload(settings)
+        if settings.database.path != former.database.path:
+            log.warning("the path of the database is only read at the start; the former one stays")
+        if (server.host, server.port) != (former.server.host, former.server.port):
+            # The token belongs to the address: what is fit for another one may leave this one open.
+            log.warning("where to listen, and the token for it, are only read at the start; the former ones stay")
+            server = former.server
+        else:
+            self._server.ask_for(
+                token=None if server.token is None else server.token.reveal(),
+                metrics_without_token=server.metrics_without_token,
+            )
+        self._settings = replace(
+            settings, server=server, database=replace(settings.database, path=former.database.path)
+        )
 
     def _keep_house(self) -> None:
         """Once a day: drop old snapshots, write a backup, check the file."""
@@ -339,7 +401,7 @@ class Daemon:
         """An account that has not finished a turn for as long as the service manager waits, if there is one."""
         limit = self._clock() - watchdog_of(self._settings)
         for name, runner in self._runners.items():
-            if runner.finished is not None and runner.finished < limit:
+            if runner.finished < limit:
                 return name
         return None
 
@@ -364,11 +426,6 @@ class Daemon:
 
 def _job_id(runner: Runner) -> str:
     return f"cycle {runner.watching.account}"
-
-
-def _close_after_its_turn(runner: Runner) -> None:
-    with runner.turn:
-        runner.close()
 
 
 def _facts(**facts: object) -> dict[str, dict[str, object]]:

@@ -86,6 +86,7 @@ class InstalledProgram:
                 store=store,
                 reload=lambda: load(config, environ=self._environ),
                 environ=self._environ,
+                on_reload=self._log,
             ).run()
 
     def once(self, config: str | None, *, allow_delete: bool) -> Sequence[Looked]:

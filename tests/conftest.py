@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from tests.daemon_process import DaemonProcess, daemon_process
-from tests.servers.marketplace import Marketplace, marketplace
+from fluence_costwatch.simulator import AccountOptions
+from tests.daemon_process import OTHER_KEY, DaemonProcess, daemon_process
+from tests.servers.marketplace import KEY, Marketplace, marketplace
 
 # No deadlines: how long an example takes says more about the machine's other work than about the code.
 settings.register_profile("dev", max_examples=50, deadline=None)
@@ -62,8 +63,9 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 @pytest.fixture
 def fluence_api() -> Iterator[Marketplace]:
-    """A simulated marketplace in this process, with epochs of ten seconds on the running clock."""
-    with marketplace(epoch=timedelta(seconds=10), policy="per_vm") as market:
+    """A simulated marketplace in this process, on the running clock: accounts "main" and "other", epochs of an hour."""
+    accounts = (AccountOptions("main", (KEY,)), AccountOptions("other", (OTHER_KEY,)))
+    with marketplace(epoch=timedelta(hours=1), accounts=accounts) as market:
         yield market
 
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -26,6 +26,7 @@ from tests.servers.marketplace import KEY, Books, Marketplace
 
 # How long whatever surely comes may take, on a machine that is busy with other tests.
 PATIENCE_SECONDS = 60
+OTHER_KEY = "the-other-key"
 PROGRAM = (sys.executable, "-m", "fluence_costwatch")
 _LISTENS = re.compile(r'\blisten"?[=:] ?"?([0-9.]+:[0-9]+)')
 
@@ -170,10 +171,11 @@ class DaemonProcess:
         os.kill(self.pid, number)
         return self.wait()
 
-    def get(self, path: str) -> Answer:
+    def get(self, path: str, **headers: str) -> Answer:
         """What the daemon's server answers."""
+        request = Request(f"http://{self.address}{path}", headers=headers)
         try:
-            with urlopen(f"http://{self.address}{path}", timeout=PATIENCE_SECONDS) as answer:
+            with urlopen(request, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310  # the address is our own
                 return Answer(answer.status, answer.read().decode())
         except HTTPError as exc:
             with exc:
@@ -235,7 +237,7 @@ class DaemonProcess:
             return [look.outcome for account in reading.accounts() for look in account.last_cycle.values()]
 
     def _environ(self) -> dict[str, str]:
-        kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+        kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LANG") if name in os.environ}
         return {**kept, "HOME": str(self.folder), **self.environ}
 
 
@@ -267,7 +269,7 @@ def _by_id(books: Books) -> dict[str, int]:
 
 
 @contextmanager
-def daemon_process(folder: Path, *, secrets: Sequence[str] = (KEY,)) -> Iterator[DaemonProcess]:
+def daemon_process(folder: Path, *, secrets: Sequence[str] = (KEY, OTHER_KEY)) -> Iterator[DaemonProcess]:
     """A daemon, not yet started. Afterwards it is ended, and its log must hold neither a traceback nor a secret."""
     daemon = DaemonProcess(folder)
     try:

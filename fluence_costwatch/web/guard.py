@@ -32,9 +32,13 @@ class Guard:
 
     def __init__(self, app: ASGIApp, *, host: str, token: str | None, metrics_without_token: bool) -> None:
         self._app = app
+        self.ask_for(token=token, metrics_without_token=metrics_without_token)
+        self._names = (host.lower(), "localhost") if is_loopback(host) else ()
+
+    def ask_for(self, *, token: str | None, metrics_without_token: bool) -> None:
+        """From now on ask for this token."""
         self._token = None if token is None else token.encode()
         self._open_paths = (*_WITHOUT_TOKEN, "/metrics") if metrics_without_token else _WITHOUT_TOKEN
-        self._names = (host.lower(), "localhost") if is_loopback(host) else ()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""

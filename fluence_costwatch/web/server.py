@@ -34,7 +34,7 @@ class WebServer:
     ) -> None:
         self._host = host
         self._port = port
-        guarded = Guard(
+        self._guard = Guard(
             build_app(metrics=metrics, health=health),
             host=host,
             token=token,
@@ -42,7 +42,7 @@ class WebServer:
         )
         self._server = _Server(
             uvicorn.Config(
-                guarded,
+                self._guard,
                 http="h11",
                 loop="asyncio",
                 ws="none",
@@ -67,6 +67,10 @@ class WebServer:
         if not self._server.serving.wait(_SECONDS_TO_START):
             raise ListenFailed(f"the web server on {_shown(host, port)} did not start within {_SECONDS_TO_START} s")
         return str(host), int(port)
+
+    def ask_for(self, *, token: str | None, metrics_without_token: bool) -> None:
+        """From now on ask for this token."""
+        self._guard.ask_for(token=token, metrics_without_token=metrics_without_token)
 
     def stop(self) -> None:
         """Finish what is being answered, close, and wait until that is done. Harmless when nothing was started."""
