@@ -1,17 +1,20 @@
-"""An account's books: append-only entries in whole micro-dollars, the truth about what was billed."""
+"""An account's books: append-only entries in whole micro-dollars and running meters, the truth about what was billed."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from fractions import Fraction
 from typing import Literal
+
+from .meter import Meter
 
 MICRO_DIGITS = 6
 DOLLAR = 1_000_000
 _AMOUNT = re.compile(r"(\d*)(?:\.(\d*))?", re.ASCII)
 
-EntryKind = Literal["opening", "top_up", "charge", "reserve", "refund"]
+EntryKind = Literal["opening", "top_up", "charge", "reserve", "refund", "reversal"]
 
 
 def micros_of(amount: str) -> int:
@@ -59,13 +62,16 @@ class Entry:
 
 
 class Books:
-    """The money of one account. Entries are only ever added; the balance is their sum."""
+    """The money of one account. Entries are only ever added; their sum less what the meters show is free to be spent."""
 
     def __init__(self, *, opening: int, at: datetime) -> None:
         self._entries: list[Entry] = []
         self._balance = 0
         self._reserves: dict[str, int] = {}
         self._charged: dict[str, int] = {}
+        self._meters: dict[str, Meter] = {}
+        self._running: dict[str, Meter] = {}
+        self._metered_by_ended = Fraction(0)
         self._add(at, "opening", balance_change=opening)
 
     @property
@@ -78,7 +84,38 @@ class Books:
 
     @property
     def balance(self) -> int:
+        """The sum of the entries; meters are not in it."""
         return self._balance
+
+    @property
+    def deposited(self) -> int:
+        return sum(entry.amount for entry in self._entries if entry.kind in ("opening", "top_up"))
+
+    @property
+    def meters(self) -> dict[str, Meter]:
+        """The meter of each resource that is or was billed by time."""
+        return dict(self._meters)
+
+    @property
+    def rate(self) -> Fraction:
+        """What all running meters together cost per hour."""
+        return sum((meter.rate for meter in self._running.values()), Fraction(0))
+
+    def free(self, *, at: datetime) -> Fraction:
+        """What can be spent, in exact micro-dollars; below zero it is debt."""
+        return self._balance - self.metered(at=at)
+
+    def metered(self, *, at: datetime) -> Fraction:
+        """What all meters show, up to an instant that is not before their last change."""
+        for resource in [name for name, meter in self._running.items() if meter.end is not None]:
+            self._metered_by_ended += self._running.pop(resource).total(until=at)
+        return sum((meter.total(until=at) for meter in self._running.values()), self._metered_by_ended)
+
+    def meter(self, resource: str) -> Meter | None:
+        return self._meters.get(resource)
+
+    def add_meter(self, resource: str, meter: Meter) -> None:
+        self._meters[resource] = self._running[resource] = meter
 
     @property
     def total_by_vm(self) -> dict[str, int]:
@@ -95,7 +132,7 @@ class Books:
 
     def charge(self, vm: str, amount: int, *, epoch_start: datetime, epoch_end: datetime, at: datetime) -> bool:
         """Take the price of one epoch from the balance, else whole from the VM's reserve; False where neither has it."""
-        if self._balance >= amount:
+        if self.free(at=at) >= amount:
             balance_change, reserve_change = -amount, 0
         elif self.reserve_of(vm) >= amount:
             balance_change, reserve_change = 0, -amount
@@ -116,7 +153,7 @@ class Books:
     def fill_reserve(self, vm: str, wanted: int, *, at: datetime) -> bool:
         """Bring the reserve up to `wanted`, all of it or nothing; False where the balance has not that much."""
         missing = wanted - self.reserve_of(vm)
-        if missing > self._balance:
+        if missing > 0 and missing > self.free(at=at):
             return False
         if missing > 0:
             self._add(at, "reserve", vm=vm, balance_change=-missing, reserve_change=missing)
@@ -127,6 +164,12 @@ class Books:
         held = self.reserve_of(vm)
         if held:
             self._add(at, "refund", vm=vm, balance_change=held, reserve_change=-held)
+
+    def reverse(self, vm: str, *, at: datetime) -> None:
+        """Give back everything that was charged for it."""
+        charged = self._charged.pop(vm, 0)
+        if charged:
+            self._add(at, "reversal", balance_change=charged, vm=vm)
 
     def _add(
         self,

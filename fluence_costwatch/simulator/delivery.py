@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -10,13 +11,13 @@ from email.utils import format_datetime
 from http import HTTPStatus
 from typing import Any, Protocol
 
-from .wire import error
+from .wire import JSON_TYPE, Answer, error
 
 JsonObject = dict[str, Any]
 MEGABYTE = 1024 * 1024
-JSON_TYPE = "application/json"
 HTML_TYPE = "text/html; charset=utf-8"
-_REASONS = {int(status): status.phrase for status in HTTPStatus} | {403: "Auth failed. No such API Key"}
+_NAME = re.compile(rb'"(?:vmName|name)":"')
+_OBJECT = re.compile(rb"\{")
 PAGE = b"<!DOCTYPE html><html><head><title>Bad gateway</title></head><body><h1>Bad gateway</h1></body></html>"
 
 
@@ -28,6 +29,8 @@ class Reply:
     body: bytes
     content_type: str = JSON_TYPE
     headers: tuple[tuple[str, str], ...] = ()
+    explain: Callable[[int], Answer] = lambda code: error(code, "Something went wrong")
+    """How this path speaks of an error."""
 
 
 class Channel(Protocol):
@@ -69,7 +72,7 @@ def _status(channel: Channel, reply: Reply, params: JsonObject, now: datetime) -
     elif gateway:
         body = PAGE
     else:
-        body = error(code, _REASONS.get(code, "Something went wrong")).body()
+        body = reply.explain(code).body()
     send(channel, Reply(code, body, HTML_TYPE if gateway else JSON_TYPE, tuple(headers)))
 
 
@@ -123,10 +126,10 @@ def _wrong_type(channel: Channel, reply: Reply, params: JsonObject, now: datetim
 
 
 def _inserted(
-    where: bytes, what: Callable[[JsonObject], bytes]
+    where: re.Pattern[bytes], what: Callable[[JsonObject], bytes]
 ) -> Callable[[Channel, Reply, JsonObject, datetime], None]:
     def apply(channel: Channel, reply: Reply, params: JsonObject, now: datetime) -> None:
-        send(channel, replace(reply, body=reply.body.replace(where, where + what(params), 1)))
+        send(channel, replace(reply, body=where.sub(lambda found: found[0] + what(params), reply.body, count=1)))
 
     return apply
 
@@ -175,10 +178,10 @@ _DELIVERIES: dict[str, Callable[[Channel, Reply, JsonObject, datetime], None]] =
     "invalid_json": _other_body,
     "html": _other_body,
     "empty_body": _other_body,
-    "not_utf8": _inserted(b'"vmName":"', lambda params: b"\xff\xfe\xc3"),
-    "lone_surrogate": _inserted(b'"vmName":"', lambda params: b"\\ud800"),
+    "not_utf8": _inserted(_NAME, lambda params: b"\xff\xfe\xc3"),
+    "lone_surrogate": _inserted(_NAME, lambda params: b"\\ud800"),
     "wrong_type": _wrong_type,
-    "deep_nesting": _inserted(b"{", _nested),
+    "deep_nesting": _inserted(_OBJECT, _nested),
     "huge_body": _huge_body,
     "gzip_bomb": _gzip_bomb,
 }

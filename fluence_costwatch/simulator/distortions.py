@@ -1,4 +1,4 @@
-"""Faults in what a list of VMs says: each changes the list after it was rendered and before it is sent."""
+"""Faults in what a list says: each changes its objects after they were rendered and before they are sent."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ HOSTILE_NAMES: tuple[str, ...] = (
     "",
 )
 ODD_DETAILS: tuple[Any, ...] = (None, [], "text", 7, 1.5, True, {"a": [{"b": None}]})
+NAME_FIELDS = ("vmName", "name")
+STATUS_FIELDS = ("status", "instance_status")
+PRICE_FIELDS = ("pricePerEpoch", "priceHourlyUsd", "pricePerHourPerQty")
 MALFORMED_INSTANT = "+002025-03-01T00:00:000000000Z"
 
 
@@ -54,18 +57,66 @@ def _chosen(vms: list[JsonObject], params: JsonObject) -> JsonObject | None:
 def _id_case(vm: JsonObject, params: JsonObject, index: int) -> None:
     change: dict[str, Callable[[str], str]] = {"upper": str.upper, "lower": str.lower, "swap": str.swapcase}
     if isinstance(vm.get("id"), str):
-        vm["id"] = "0x" + change[params["case"]](vm["id"][2:])
+        prefix = "0x" if vm["id"].startswith("0x") else ""
+        vm["id"] = prefix + change[params["case"]](vm["id"].removeprefix(prefix))
 
 
 def _hostile_name(vm: JsonObject, params: JsonObject, index: int) -> None:
-    vm["vmName"] = HOSTILE_NAMES[index % len(HOSTILE_NAMES)] if params["name"] is None else params["name"]
+    name = HOSTILE_NAMES[index % len(HOSTILE_NAMES)] if params["name"] is None else params["name"]
+    vm[_field(vm, NAME_FIELDS)] = name
 
 
 def _price(change: Callable[[Any], Any]) -> Callable[[JsonObject, JsonObject, int], None]:
     def apply(vm: JsonObject, params: JsonObject, index: int) -> None:
-        vm["pricePerEpoch"] = change(vm["pricePerEpoch"])
+        priced = _priced(vm)
+        field = _field(priced, PRICE_FIELDS)
+        if priced.get(field) is not None:
+            priced[field] = change(priced[field])
 
     return apply
+
+
+def _priced(vm: JsonObject) -> JsonObject:
+    """Where the price stands: in the object itself, or in the `priceInfo` of a price list's."""
+    inner = vm.get("priceInfo")
+    return inner if isinstance(inner, dict) else vm
+
+
+def _field(vm: JsonObject, names: tuple[str, ...]) -> str:
+    """What this field is called here."""
+    return next((name for name in names if name in vm), names[0])
+
+
+def _set_price(vm: JsonObject, params: JsonObject, index: int) -> None:
+    priced = _priced(vm)
+    priced[_field(priced, PRICE_FIELDS)] = params["value"]
+
+
+def _drop_price(vm: JsonObject, params: JsonObject, index: int) -> None:
+    priced = _priced(vm)
+    priced.pop(_field(priced, PRICE_FIELDS), None)
+
+
+def _set_status(vm: JsonObject, params: JsonObject, index: int) -> None:
+    vm[_field(vm, STATUS_FIELDS)] = params["value"]
+
+
+def _attached_to(vm: JsonObject, params: JsonObject, index: int) -> None:
+    """Who uses a disk or an address, in another form: text, object, list or null."""
+    given = vm.get("attachedTo")
+    first = given[0] if isinstance(given, list) and given else given or None
+    id = first.get("id") if isinstance(first, dict) else first
+    forms: dict[str, Any] = {
+        "string": id,
+        "object": None if id is None else {"id": id, "name": "attached"},
+        "list": [] if id is None else [id],
+        "null": None,
+    }
+    vm["attachedTo"] = forms[params["form"]]
+
+
+def _parts(vm: JsonObject) -> list[JsonObject]:
+    return vm["resources"] if isinstance(vm.get("resources"), list) else []
 
 
 def _negative(price: Any) -> Any:
@@ -94,19 +145,19 @@ def _date(vm: JsonObject, params: JsonObject, index: int) -> None:
 
 
 def _details(vm: JsonObject, params: JsonObject, index: int) -> None:
-    for number, part in enumerate(vm["resources"]):
+    for number, part in enumerate(_parts(vm)):
         part["details"] = ODD_DETAILS[(index + number) % len(ODD_DETAILS)]
 
 
 def _extra_fields(vm: JsonObject, params: JsonObject, index: int) -> None:
     extra = {"extraText": "new", "extraNumber": 1.5, "extraNull": None, "extraObject": {"deep": [{}]}}
-    parts = [vm, *vm["resources"], *(vm.get("ports") or []), *filter(None, [vm.get("datacenter")])]
+    parts = [vm, *_parts(vm), *(vm.get("ports") or []), *filter(None, [vm.get("datacenter")])]
     for part in parts:
         part.update(extra)
 
 
 def _supply_string(vm: JsonObject, params: JsonObject, index: int) -> None:
-    for part in vm["resources"]:
+    for part in _parts(vm):
         for name in {"supply", "quantity"} & set(part):
             part[name] = str(part[name])
 
@@ -131,14 +182,15 @@ _OBJECTS: dict[str, Callable[[JsonObject, JsonObject, int], None]] = {
     "id_null": _set_field,
     "id_case": _id_case,
     "hostile_name": _hostile_name,
-    "unknown_status": _set_field,
-    "null_status": _set_field,
+    "unknown_status": _set_status,
+    "null_status": _set_status,
+    "attached_to": _attached_to,
     "price_float": _price(float),
-    "price_null": _set_field,
-    "price_missing": _drop_field,
+    "price_null": _set_price,
+    "price_missing": _drop_price,
     "price_negative": _price(_negative),
     "price_huge": _price(_huge),
-    "price_text": _set_field,
+    "price_text": _set_price,
     "price_too_precise": _price(_too_precise),
     "price_with_point": _price(_with_point),
     "price_digits": _price(str),
@@ -164,11 +216,11 @@ DISTORTIONS: dict[str, JsonObject] = {
     "id_null": _ANY | {"name": "id", "value": None},
     "id_case": _ANY | {"case": "swap"},
     "hostile_name": _ANY | {"name": None},
-    "unknown_status": _ANY | {"name": "status", "value": "Hibernating"},
-    "null_status": _ANY | {"name": "status", "value": None},
-    "price_null": _ANY | {"name": "pricePerEpoch", "value": None},
-    "price_missing": _ANY | {"name": "pricePerEpoch"},
-    "price_text": _ANY | {"name": "pricePerEpoch", "value": "free"},
+    "unknown_status": _ANY | {"value": "Hibernating"},
+    "null_status": _ANY | {"value": None},
+    "attached_to": _ANY | {"form": "string"},
+    "price_null": _ANY | {"value": None},
+    "price_text": _ANY | {"value": "free"},
     "date_malformed": _ANY | {"field": "nextBillingAt", "value": MALFORMED_INSTANT},
     "date_null": _ANY | {"field": "nextBillingAt", "value": None},
     "date_future": _ANY | {"field": "nextBillingAt", "value": "9999-12-31T23:59:59Z"},

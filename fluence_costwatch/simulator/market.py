@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -12,19 +10,14 @@ from typing import Any
 from . import fleet
 from .books import Books, decimals_of, micros_of
 from .clock import Clock
+from .cloud import Cloud
+from .debt import Debts
 from .fleet import Due, Resource, Vm
+from .gpu import GpuCloud
+from .keys import Keys
 from .options import Options
-
-BOUNDARY, AFTERWARDS = 0, 1
-"""On one instant boundaries come first: what is there at 17:55:00 pays for the epoch that begins then."""
-
-
-class NoSuch(LookupError):
-    """The VM or account that was named does not exist."""
-
-
-class Refused(ValueError):
-    """The marketplace cannot do that, and says why."""
+from .refusals import NoSuch, Refused
+from .timeline import AFTERWARDS, BOUNDARY, Timeline
 
 
 class Market:
@@ -32,31 +25,34 @@ class Market:
 
     def __init__(self, options: Options, *, clock: Clock) -> None:
         self.options = options
-        self.clock = clock
-        self.now = clock.now()
+        self.timeline = Timeline(clock)
         self.books = {
             account.name: Books(opening=micros_of(account.balance), at=self.now) for account in options.accounts
         }
+        self.keys = Keys(options.accounts)
+        self.maintenance = False
+        self.cloud = Cloud(options, timeline=self.timeline, books=self.books)
+        self.gpu = GpuCloud(options, timeline=self.timeline, books=self.books)
+        self._debts = Debts(self.cloud, timeline=self.timeline, books=self.books)
         self._vms: list[Vm] = []
         self._rented: list[Vm] = []
         self._handles: dict[str, str] = {}
-        self._queue: list[tuple[datetime, int, int, Callable[[], None]]] = []
-        self._order = itertools.count()
+
+    @property
+    def now(self) -> datetime:
+        return self.timeline.now
+
+    @property
+    def clock(self) -> Clock:
+        return self.timeline.clock
 
     def settle(self) -> datetime:
         """Let everything happen that is due by now, each at its own instant and in time order; returns now."""
-        until = self.clock.now()
-        while self._queue and self._queue[0][0] <= until:
-            self.now = max(self.now, self._queue[0][0])
-            while self._queue and self._queue[0][0] <= self.now:
-                heapq.heappop(self._queue)[3]()
-            self._review()
-        self.now = max(self.now, until)
-        return self.now
+        return self.timeline.settle(self.review)
 
     def schedule(self, at: datetime, rank: int, act: Callable[[], None]) -> None:
         """Let `act` happen when time gets to `at`."""
-        heapq.heappush(self._queue, (at, rank, next(self._order), act))
+        self.timeline.schedule(at, rank, act)
 
     def vms(self, account: str | None = None) -> list[Vm]:
         """Every VM that ever was, oldest first, of one account or of all."""
@@ -121,7 +117,7 @@ class Market:
         if any(other.id.lower() == id.lower() for other in self._vms if other.account == account):
             raise Refused(f"the account has or had a VM {id}")
         micros = micros_of(price)
-        if books.balance < 2 * micros:
+        if books.free(at=self.now) < 2 * micros:
             raise Refused(f"balance too short: two epochs of {price} needed")
         created = self.now.replace(microsecond=0)
         active = (created + self.options.launch_time).replace(microsecond=0)
@@ -155,7 +151,7 @@ class Market:
         self._schedule_boundary(rented)
         if launching:
             self.schedule(active, AFTERWARDS, lambda: self._activate(rented))
-        self._review()
+        self.review()
         return rented
 
     def delete(self, vm: Vm) -> None:
@@ -172,7 +168,7 @@ class Market:
     def set_price(self, vm: Vm, price: str) -> None:
         """From the next epoch on; the one that runs is paid."""
         vm.price, vm.decimals = micros_of(price), decimals_of(price)
-        self._review()
+        self.review()
 
     def rename(self, vm: Vm, name: str) -> None:
         vm.name = name
@@ -196,7 +192,8 @@ class Market:
         for vm in self._rented:
             if vm.live:
                 self.books[vm.account].fill_reserve(vm.id, vm.price, at=self.now)
-        self._review()
+        self.gpu.refill()
+        self.review()
 
     # What falls due by itself.
 
@@ -256,17 +253,20 @@ class Market:
     def _remove(self, vm: Vm) -> None:
         self.books[vm.account].refund(vm.id, at=self.now)
         vm.removed = True
-        self._review()
+        self.review()
 
     def _end(self, vm: Vm, status: str) -> None:
         vm.ended_at = self.now
         vm.shown_status = None
         vm.change_status(status, now=self.now)
 
-    def _review(self) -> None:
-        """Say `SmallBalance` of each VM whose next epoch the balance could not pay."""
+    def review(self) -> None:
+        """Say `SmallBalance` of each VM whose next epoch the balance could not pay; let debts have their consequences."""
+        if self.options.debt_rules:
+            self._debts.review()
         self._rented = [vm for vm in self._rented if vm.live]
+        free = {account: self.books[account].free(at=self.now) for account in {vm.account for vm in self._rented}}
         for vm in self._rented:
             if vm.status != fleet.LAUNCHING:
-                short = self.books[vm.account].balance < vm.price
+                short = free[vm.account] < vm.price
                 vm.change_status(fleet.SMALL_BALANCE if short else fleet.ACTIVE, now=self.now)

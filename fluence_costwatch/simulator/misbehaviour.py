@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from typing import Any
 
-from . import delivery, distortions
+from . import delivery, distortions, pages
 
-KINDS: tuple[str, ...] = (*delivery.MODIFIERS, *delivery.DELIVERIES, *distortions.DISTORTIONS)
+KINDS: tuple[str, ...] = (*delivery.MODIFIERS, *delivery.DELIVERIES, *distortions.DISTORTIONS, *pages.PAGE_FAULTS)
 
 _COMMON = ("kind", "times", "path", "method", "effect")
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault; None in `times`: until cleared, in `path` and `method`: any, in `effect`: as its kind has it."""
+    """One fault; None in `times`: until cleared, in `path` and `method`: any, in `effect`: as its kind has it.
+
+    A `*` in the path stands for anything, such as the ids in `/gpu/instances/vms/*`.
+    """
 
     kind: str
     params: dict[str, Any]
@@ -26,7 +30,7 @@ class Fault:
     """Whether the request is carried out although its answer goes wrong."""
 
     def matches(self, method: str, path: str) -> bool:
-        return self.path in (None, path) and self.method in (None, method)
+        return self.method in (None, method) and (self.path is None or fnmatchcase(path, self.path))
 
     @property
     def carries_out(self) -> bool:
@@ -58,12 +62,19 @@ class Misbehaviour:
         return next(iter(self._take(method, path, delivery.DELIVERIES, limit=1)), None)
 
     def take_distortions(self, method: str, path: str) -> list[Fault]:
-        """All that change what a list of VMs says, in order."""
+        """All that change what a list says, in order."""
         return self._take(method, path, distortions.DISTORTIONS)
 
-    def _take(self, method: str, path: str, kinds: Iterable[str], *, limit: int | None = None) -> list[Fault]:
+    def take_page_faults(self, method: str, path: str, *, page: int) -> list[Fault]:
+        """All that change how a list is cut into pages, in order; those that mean another page wait for it."""
+        return self._take(method, path, pages.PAGE_FAULTS, page=page)
+
+    def _take(
+        self, method: str, path: str, kinds: Iterable[str], *, limit: int | None = None, page: int | None = None
+    ) -> list[Fault]:
         names = tuple(kinds)
-        taken = [fault for fault in self._faults if fault.kind in names and fault.matches(method, path)][:limit]
+        matching = [fault for fault in self._faults if fault.kind in names and fault.matches(method, path)]
+        taken = [fault for fault in matching if fault.params.get("page") in (None, page)][:limit]
         used = [id(fault) for fault in taken]
         self._faults = [left for fault in self._faults for left in (_used(fault) if id(fault) in used else [fault])]
         return taken
@@ -72,7 +83,7 @@ class Misbehaviour:
 def read_fault(fields: dict[str, Any]) -> Fault:
     """A fault from the fields of a control request; ValueError for a kind or parameter that does not exist."""
     kind = fields.get("kind")
-    known = {**delivery.MODIFIERS, **delivery.DELIVERIES, **distortions.DISTORTIONS}
+    known = {**delivery.MODIFIERS, **delivery.DELIVERIES, **distortions.DISTORTIONS, **pages.PAGE_FAULTS}
     if kind not in known:
         raise ValueError(f"no fault {kind!r}; there are {', '.join(KINDS)}")
     times = fields.get("times")

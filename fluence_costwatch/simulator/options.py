@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from typing import Literal
 
@@ -16,21 +17,34 @@ Policy = Literal["global", "per_vm"]
 Flavour = Literal["seed", "rich", "transition"]
 DeleteBody = Literal["vmId", "vmIds", "both"]
 Auth = Literal["both", "x-api-key", "bearer"]
+Spec = Literal["0.8", "0.10", "0.13"]
+NotFound = Literal["json", "html"]
 
 POLICIES: tuple[Policy, ...] = ("global", "per_vm")
 FLAVOURS: tuple[Flavour, ...] = ("seed", "rich", "transition")
 DELETE_BODIES: tuple[DeleteBody, ...] = ("vmId", "vmIds", "both")
 AUTHS: tuple[Auth, ...] = ("both", "x-api-key", "bearer")
+SPECS: tuple[Spec, ...] = ("0.8", "0.10", "0.13")
+NOT_FOUNDS: tuple[NotFound, ...] = ("json", "html")
 GENERATIONS: tuple[str, ...] = ("vms-v2", "vms-v3")
+"""What a marketplace speaks unless told otherwise."""
+ALL_GENERATIONS: tuple[str, ...] = (*GENERATIONS, "cloud-v2", "gpu")
+
+_SPANS = ("delete_latency", "launch_time", "listing_delay", "charge_delay", "next_billing_wobble", "charges_lag")
 
 
 @dataclass(frozen=True, slots=True)
 class AccountOptions:
-    """One customer: the keys that open the account, and the dollars on it at the start."""
+    """One customer: the keys that open the account, and the dollars on it at the start.
+
+    A key may do everything unless `scopes` names what it may. `generations` narrows down what the marketplace speaks.
+    """
 
     name: str = "main"
     keys: tuple[str, ...] = ("demo-key",)
     balance: str = "1000"
+    scopes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    generations: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +80,27 @@ class Options:
     """A boundary's charge is booked that late; the reported next charge lies in the past meanwhile."""
     next_billing_wobble: timedelta = timedelta()
     """The reported next charge is off by up to that much, differently in each answer."""
+    spec: Spec = "0.10"
+    """Which specification `cloud-v2` follows: prices and `allowedActions` since 0.10, drafts under `/v3/vms` since 0.13."""
+    prices_shown: bool = True
+    """Whether VMs, disks and addresses say their own price; else only the price lists tell."""
+    paid_window: bool = True
+    """Whether `lastPaidAt` and `paidUntil` are filled in, with hours since creation."""
+    page_base: int = 1
+    """The number of the first page, 0 or 1."""
+    page_size: int = 20
+    max_page_size: int = 100
+    charges_lag: timedelta = timedelta()
+    """Usage younger than that is not in the charges yet."""
+    balance_keys: tuple[str, ...] = ("credits",)
+    """The entries of the balance, by `featureKey`: the first has all the money."""
+    debt_rules: bool = False
+    """Whether unpaid debt removes VMs and addresses, and later disks."""
+    gpu_epoch: timedelta = timedelta(hours=1)
+    gpu_lists_failed: bool = False
+    """Instances that have ended are `FAILED` in the lists and `ENDED` in their details."""
+    not_found: NotFound = "json"
+    """What a path that does not exist answers 404 with."""
     script: Script = Script()
 
     def __post_init__(self) -> None:
@@ -84,13 +119,26 @@ class Options:
             problems.append(f"delete_body: one of {', '.join(DELETE_BODIES)}, not {self.delete_body!r}")
         if self.auth not in AUTHS:
             problems.append(f"auth: one of {', '.join(AUTHS)}, not {self.auth!r}")
-        if unknown := set(self.generations) - set(GENERATIONS):
+        if self.spec not in SPECS:
+            problems.append(f"spec: one of {', '.join(SPECS)}, not {self.spec!r}")
+        if self.not_found not in NOT_FOUNDS:
+            problems.append(f"not_found: one of {', '.join(NOT_FOUNDS)}, not {self.not_found!r}")
+        if self.page_base not in (0, 1):
+            problems.append(f"page_base: 0 or 1, not {self.page_base!r}")
+        if not 1 <= self.page_size <= self.max_page_size:
+            problems.append(f"page_size: from 1 to the maximum of {self.max_page_size}, not {self.page_size}")
+        if not self.balance_keys or len(set(self.balance_keys)) < len(self.balance_keys):
+            problems.append("balance_keys: at least one, none of them twice")
+        if self.gpu_epoch < SECOND or self.gpu_epoch % SECOND:
+            problems.append(f"gpu_epoch: whole seconds, at least one, not {self.gpu_epoch}")
+        spoken = {*self.generations, *(name for account in self.accounts for name in account.generations or ())}
+        if unknown := spoken - set(ALL_GENERATIONS):
             problems.append(f"generations: unknown {', '.join(sorted(unknown))}")
         if self.start is not None and self.start.utcoffset() is None:
             problems.append("start: needs a time zone")
         if self.anchor.microsecond or self.anchor.tzinfo is not None:
             problems.append("anchor: a plain time of day in whole seconds, read as UTC")
-        for name in ("delete_latency", "launch_time", "listing_delay", "charge_delay", "next_billing_wobble"):
+        for name in _SPANS:
             if getattr(self, name) < timedelta():
                 problems.append(f"{name}: cannot be negative")
         names = [account.name for account in self.accounts]

@@ -8,16 +8,46 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-Action = Literal["create", "delete", "price", "rename", "terminate", "status", "top_up"]
+Action = Literal[
+    "create",
+    "create_vm",
+    "create_disk",
+    "create_ip",
+    "create_gpu",
+    "delete",
+    "price",
+    "rename",
+    "terminate",
+    "fail",
+    "status",
+    "attach",
+    "detach",
+    "provision",
+    "top_up",
+    "maintenance",
+    "scopes",
+    "expire",
+]
 ACTIONS: tuple[str, ...] = get_args(Action)
 NEEDED: dict[str, tuple[str, ...]] = {
     "create": ("name", "price"),
+    "create_vm": ("name", "price"),
+    "create_disk": ("name", "price", "gb"),
+    "create_ip": ("name", "price"),
+    "create_gpu": ("name", "price"),
     "delete": ("vm",),
     "price": ("vm", "price"),
     "rename": ("vm", "name"),
     "terminate": ("vm",),
+    "fail": ("vm",),
     "status": ("vm", "status"),
+    "attach": ("vm", "to"),
+    "detach": ("vm",),
+    "provision": ("vm",),
     "top_up": ("amount",),
+    "maintenance": ("on",),
+    "scopes": ("key", "scopes"),
+    "expire": ("key",),
 }
 
 

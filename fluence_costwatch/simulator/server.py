@@ -10,6 +10,7 @@ import struct
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,19 +22,23 @@ from . import control
 from .actions import Stage
 from .clock import Clock
 from .control import Control
-from .delivery import Reply, deliver, send
+from .delivery import HTML_TYPE, PAGE, Reply, deliver, send
 from .distortions import distort
 from .generations import ROUTES
-from .market import Market, Refused
+from .keys import Key
+from .market import Market
 from .misbehaviour import Fault, Misbehaviour
 from .options import Options
+from .pages import cut
 from .record import Record
-from .wire import Answer, BadRequest, Request, Route, error
+from .refusals import NoSuch, Refused
+from .wire import OLD_MANNERS, Answer, BadRequest, Manners, Request, Route, error
 
 HOST = "127.0.0.1"
 SHUTDOWN_POLL_SECONDS = 0.02
+GPU_PREFIX = "/gpu/"
 NO_LINGER = struct.pack("ii", 1, 0)
-BAD_KEY = error(403, "Auth failed. No such API Key")
+EXPIRED = "API key has expired"
 
 
 class Simulator:
@@ -47,8 +52,14 @@ class Simulator:
         self.record = Record()
         stage = Stage(self.market, self.options.script)
         self._control = Control(self.market, stage, self.misbehaviour, self.record)
-        self._keys = {key: account.name for account in self.options.accounts for key in account.keys}
-        self._routes = [route for name in self.options.generations for route in ROUTES[name]]
+        self._spoken = {a.name: a.generations or self.options.generations for a in self.options.accounts}
+        self._routes = [
+            (name, route)
+            for name in ROUTES
+            if name in self.options.generations or any(name in own for own in self._spoken.values())
+            for route in ROUTES[name]
+            if route.spoken(self.options)
+        ]
         self._port = self.options.port
         self._lock = threading.Lock()
         self._count = 0
@@ -110,7 +121,8 @@ class Simulator:
         """Record a request; the faults that it meets on its way."""
         path = urlsplit(target).path
         with self._lock:
-            now, account = self.market.settle(), self._account_of(headers)
+            now, key = self.market.settle(), self._key_in(headers, self._manners(path))
+            account = None if key is None else key.account
             self.record.add(at=now, method=method, path=target, headers=headers.items(), body=body, account=account)
             return self.misbehaviour.take_modifiers(method, path), self.misbehaviour.take_delivery(method, path)
 
@@ -120,38 +132,86 @@ class Simulator:
         with self._lock:
             self.market.settle()
             self._count += 1
-            routes = [route for route in self._routes if route.path == parts.path]
-            route = next((route for route in routes if route.method == method), None)
-            if not routes:
-                return error(404, "Not Found")
-            if route is None:
-                return error(405, "Method Not Allowed")
-            account = self._account_of(headers)
-            if account is None:
-                return BAD_KEY
-            answer = self._carry_out(route, Request(account, dict(parse_qsl(parts.query)), body, self._count))
-            if not answer.vms:
-                return answer
-            vms = answer.value
-            for fault in self.misbehaviour.take_distortions(method, parts.path):
-                vms = distort(vms, fault.kind, fault.params)
-            return Answer(answer.status, vms)
+            answer = self._answer(method, parts.path, parts.query, headers, body)
+            return self._distorted(answer, method, parts.path) if answer.listed else answer
+
+    def explain(self, target: str, status: int) -> Answer:
+        """How an error without any reason looks on that path."""
+        manners = self._manners(urlsplit(target).path)
+        return manners.error(self.options, status, manners.phrase(status), None)
+
+    def _answer(self, method: str, path: str, query: str, headers: dict[str, str], body: bytes) -> Answer:
+        found = self._found(path)
+        manners = self._manners(path)
+        route, holes = next(((r, h) for _, r, h in found if r.method == method), (None, {}))
+        if not found:
+            return self._not_found(manners)
+        if route is None:
+            return manners.error(self.options, 405, "Method Not Allowed", None)
+        key = self._key_in(headers, route.manners)
+        if not route.open:
+            if key is None or key.expired:
+                status, text = route.manners.bad_key
+                return route.manners.error(self.options, status, text if key is None else EXPIRED, None)
+            if not any(name in self._spoken[key.account] for name, r, _ in found if r.method == method):
+                return self._not_found(manners)
+            if refusal := self._refusal(route, key, path):
+                return route.manners.error(self.options, 403, refusal, None)
+        pairs = tuple(parse_qsl(query, keep_blank_values=True))
+        account = next(iter(self._spoken)) if key is None else key.account
+        shown = Key(account) if key is None else key
+        return self._carry_out(route, Request(account, dict(pairs), body, self._count, pairs, holes, shown))
+
+    def _found(self, path: str) -> list[tuple[str, Route, dict[str, str]]]:
+        """The routes of this very path, else those whose holes it fills."""
+        matches = [(name, route, route.match(path)) for name, route in self._routes]
+        found = [(name, route, holes) for name, route, holes in matches if holes is not None]
+        return [item for item in found if item[1].path == path] or found
+
+    def _manners(self, path: str) -> Manners:
+        return next((route.manners for _, route, _ in self._found(path)), OLD_MANNERS)
+
+    def _not_found(self, manners: Manners) -> Answer:
+        if self.options.not_found == "html":
+            return Answer(404, text=PAGE.decode().replace("Bad gateway", "Not found"), content_type=HTML_TYPE)
+        return manners.error(self.options, 404, "Not Found", None)
+
+    def _refusal(self, route: Route, key: Key, path: str) -> str | None:
+        if route.scope is not None and route.scope not in key.scopes:
+            return f"Missing scope {route.scope}"
+        return "Read-only keys are not accepted" if path.startswith(GPU_PREFIX) and key.reads_only else None
+
+    def _distorted(self, answer: Answer, method: str, path: str) -> Answer:
+        page, inner = answer.page, isinstance(answer.value, dict)
+        rows = page.rows if page is not None else answer.value["items"] if inner else answer.value
+        for fault in self.misbehaviour.take_distortions(method, path):
+            rows = distort(rows, fault.kind, fault.params)
+        if page is not None:
+            faults = self.misbehaviour.take_page_faults(method, path, page=page.index + page.base)
+            value: Any = cut(replace(page, rows=rows), [(fault.kind, fault.params) for fault in faults])
+        else:
+            value = {**answer.value, "items": rows} if inner else rows
+        return replace(answer, value=value, page=None)
 
     def _carry_out(self, route: Route, request: Request) -> Answer:
+        manners = route.manners
         try:
             return route.answer(self.market, request)
         except BadRequest as exc:
-            return error(400, str(exc))
+            return manners.error(self.options, 400, str(exc), None)
+        except NoSuch as exc:
+            return manners.error(self.options, 404, str(exc), None)
         except Refused as exc:
-            return error(422, str(exc))
+            return manners.error(self.options, manners.refused(exc.code), str(exc), exc.code)
 
-    def _account_of(self, headers: dict[str, str]) -> str | None:
-        """Whose key the request carries; where there are two, only the one in `Authorization` counts."""
-        accepted = self.options.auth
-        if "authorization" in headers and accepted != "x-api-key":
+    def _key_in(self, headers: dict[str, str], manners: Manners) -> Key | None:
+        """The key that the request carries; where there are two, only the one in `Authorization` counts."""
+        accepted = "x-api-key" if manners.api_key_only else self.options.auth
+        if "authorization" in headers and (accepted != "x-api-key" or manners.api_key_only):
             scheme, _, key = headers["authorization"].partition(" ")
-            return self._keys.get(key.strip()) if scheme.lower() == "bearer" else None
-        return self._keys.get(headers.get("x-api-key", "")) if accepted != "bearer" else None
+            bearer = scheme.lower() == "bearer" and not manners.api_key_only
+            return self.market.keys.get(key.strip()) if bearer else None
+        return self.market.keys.get(headers.get("x-api-key", "")) if accepted != "bearer" else None
 
 
 def serve(options: Options, *, on_ready: Callable[[Simulator], None]) -> None:
@@ -229,6 +289,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wait(modifier.params["seconds"])
         carried_out = fault is None or fault.carries_out
         reply = _reply(simulator.answer(self.command, self.path, headers, body)) if carried_out else Reply(200, b"")
+        reply = replace(reply, explain=lambda status: simulator.explain(self.path, status))
         if fault is None:
             send(self, reply)
         else:
@@ -276,4 +337,4 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _reply(answer: Answer) -> Reply:
-    return Reply(answer.status, answer.body(), headers=answer.headers)
+    return Reply(answer.status, answer.body(), answer.content_type, answer.headers)

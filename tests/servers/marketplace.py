@@ -6,9 +6,10 @@ import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import quote, urlencode
@@ -34,17 +35,36 @@ class BookedCharge:
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """The truth of one account, in micro-dollars; totals by the VM's id as the marketplace spells it."""
+    """The truth of one account, in micro-dollars; totals by the id as the marketplace spells it.
+
+    Prepaid epochs (`vms-*`, `gpu`) are charges; `metered` is what each part of `cloud-v2` has cost up to now, exactly.
+    """
 
     balance: int
+    """Rounded down; below zero it is debt."""
     reserved: int
     charges: tuple[BookedCharge, ...]
     total_by_vm: dict[str, int]
     total: int
+    balance_exact: Fraction
+    metered: dict[str, Fraction]
+
+    @property
+    def metered_total(self) -> Fraction:
+        return sum(self.metered.values(), Fraction(0))
 
     def of(self, vm: str) -> tuple[BookedCharge, ...]:
         """The charges of one VM, oldest first."""
         return tuple(charge for charge in self.charges if charge.vm == vm)
+
+
+@dataclass(frozen=True, slots=True)
+class CloudIds:
+    """What came with a metered VM; the first disk is the one it boots from."""
+
+    vm: str
+    disks: tuple[str, ...]
+    ip: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +115,10 @@ class Marketplace:
         return created
 
     def delete(self, vm: str, **fields: Any) -> None:
-        """Delete a VM, named by id or unique name, as its user would in the console; so for all that follow."""
+        """Delete a VM, disk, address or GPU instance, named by id or unique name, as its user would; so for all below.
+
+        The disks and the address of a metered VM stay, and bill on.
+        """
         self._post(f"vms/{quote(vm, safe='')}/delete", **fields)
 
     def set_price(self, vm: str, price: str, **fields: Any) -> None:
@@ -104,16 +127,84 @@ class Marketplace:
     def rename(self, vm: str, name: str, **fields: Any) -> None:
         self._post(f"vms/{quote(vm, safe='')}/rename", name=name, **fields)
 
+    def create_vm_cloud(
+        self,
+        name: str,
+        price: str = "0.0310",
+        disks: Sequence[tuple[str, int]] = (("0.0042", 25),),
+        ip_price: str | None = "0.0050",
+        **fields: Any,
+    ) -> CloudIds:
+        """A metered VM. Prices are dollars per hour, those of disks for the whole `(price, gb)`; the first one boots.
+
+        Fields: `account`, `id`, `plan`, `cluster`, `draft`.
+        """
+        made = self.do("create_vm", name=name, price=price, disks=[list(d) for d in disks], ip_price=ip_price, **fields)
+        return CloudIds(made["id"], tuple(made["disks"]), made["ip"])
+
+    def create_disk(self, name: str, price: str = "0.0042", gb: int = 25, **fields: Any) -> str:
+        """A data disk that nothing uses; its id. Fields: `account`, `id`, `cluster`, `kind` (such as `SSD/replicated`)."""
+        id: str = self.do("create_disk", name=name, price=price, gb=gb, **fields)["id"]
+        return id
+
+    def create_ip(self, name: str, price: str = "0.0050", **fields: Any) -> str:
+        """An address that nothing uses; its id. Fields: `account`, `id`, `cluster`."""
+        id: str = self.do("create_ip", name=name, price=price, **fields)["id"]
+        return id
+
+    def create_gpu(self, name: str, price: str = "1.92", kind: str = "container", **fields: Any) -> str:
+        """A GPU instance (`container`, `vm`, `baremetal`) by the hour; its id. Fields: `account`, `id`, `environment`."""
+        id: str = self.do("create_gpu", name=name, price=price, kind=kind, **fields)["id"]
+        return id
+
+    def attach(self, part: str, vm: str, **fields: Any) -> None:
+        """Let a metered VM use a disk or an address."""
+        self.do("attach", vm=part, to=vm, **fields)
+
+    def detach(self, part: str, **fields: Any) -> None:
+        self.do("detach", vm=part, **fields)
+
+    def provision(self, vm: str, **fields: Any) -> None:
+        """Make a VM of a draft: from now on it bills."""
+        self.do("provision", vm=vm, **fields)
+
+    def fail(self, word: str, **fields: Any) -> None:
+        """A GPU instance is `FAILED` and refunded; a metered part is shown as failed and billed on."""
+        self.do("fail", vm=word, **fields)
+
+    def maintenance(self, on: bool = True) -> None:
+        self.do("maintenance", on=on)
+
+    def set_scopes(self, scopes: Sequence[str] | None, key: str = KEY) -> None:
+        """What a key may do from now on; None lets it do everything."""
+        self.do("scopes", key=key, scopes=None if scopes is None else list(scopes))
+
+    def expire_key(self, key: str = KEY, *, expired: bool = True) -> None:
+        self.do("expire", key=key, expired=expired)
+
+    def do(self, action: str, /, **fields: Any) -> dict[str, Any]:
+        """Any action that a script can have, at once; the answer has the `id` of what it was done to."""
+        return self._post("do", do=action, **fields)
+
+    def resources(self, account: str | None = None) -> list[dict[str, Any]]:
+        """Every metered part and GPU instance that ever was, with all that the marketplace knows of it."""
+        resources: list[dict[str, Any]] = self._get("resources", **_given(account=account))["resources"]
+        return resources
+
+    def resource(self, word: str) -> dict[str, Any]:
+        return self._get(f"resources/{quote(word, safe='')}")
+
     def terminate(self, vm: str, **fields: Any) -> None:
-        """The provider ends the VM; its record and reserve stay until deleted."""
+        """The provider ends it, at once. The record and reserve of an epoch-billed VM stay until deleted."""
         self._post(f"vms/{quote(vm, safe='')}/terminate", **fields)
 
     def set_status(self, vm: str, status: str | None, **fields: Any) -> None:
         """Show this status whatever is true; None shows the truth again. `billed` says whether boundaries charge."""
         self._post(f"vms/{quote(vm, safe='')}/status", status=status, **fields)
 
-    def top_up(self, amount: str, **fields: Any) -> None:
-        self._post("top-up", amount=amount, **fields)
+    def top_up(self, amount: str, at: datetime | None = None, **fields: Any) -> None:
+        """Put money on the account, now or at an instant to come."""
+        self._post("top-up", amount=amount, **_given(at=None if at is None else at.isoformat()), **fields)
 
     def vms(self, account: str | None = None) -> list[dict[str, Any]]:
         """Every VM that ever was, with all that the marketplace knows of it."""
@@ -131,7 +222,22 @@ class Marketplace:
             charges=tuple(_charge(item) for item in answer["charges"]),
             total_by_vm=answer["total_by_vm"],
             total=answer["total"],
+            balance_exact=Fraction(answer["balance_exact"]),
+            metered={id: Fraction(text) for id, text in answer["metered"].items()},
         )
+
+    def metered(
+        self, since: datetime | None = None, until: datetime | None = None, account: str | None = None
+    ) -> dict[str, Fraction]:
+        """What each part of `cloud-v2` cost in `[since, until)`, up to now at most, in exact micro-dollars."""
+        return {id: Fraction(text) for id, text in self._metered(since, until, account)["total"].items()}
+
+    def metered_by_day(self, account: str | None = None) -> dict[str, dict[date, Fraction]]:
+        """The same by UTC day, for each id the days on which it existed."""
+        days: dict[str, dict[str, str]] = self._metered(None, None, account)["by_day"]
+        return {
+            id: {date.fromisoformat(day): Fraction(text) for day, text in by_day.items()} for id, by_day in days.items()
+        }
 
     def entries(self, account: str | None = None) -> list[dict[str, Any]]:
         """Every booking as it stands in the books."""
@@ -174,6 +280,10 @@ class Marketplace:
         if self.simulator is not None:
             self.simulator.start()
 
+    def _metered(self, since: datetime | None, until: datetime | None, account: str | None) -> dict[str, Any]:
+        span = {name: None if at is None else at.isoformat() for name, at in (("since", since), ("until", until))}
+        return self._get("metered", **_given(account=account, **span))
+
     def _get(self, path: str, /, **query: str) -> dict[str, Any]:
         return self._ask("GET", f"{path}?{urlencode(query)}" if query else path, None)
 
@@ -215,6 +325,10 @@ def marketplace_process(*arguments: str) -> Iterator[Marketplace]:
         finally:
             process.terminate()
             process.wait(timeout=TIMEOUT_SECONDS)
+
+
+def _given(**query: str | None) -> dict[str, str]:
+    return {name: value for name, value in query.items() if value is not None}
 
 
 def _instant(text: str) -> datetime:

@@ -19,7 +19,7 @@ LIST_PATH = "/vms/v2"
 
 def list_vms(market: Market, request: Request) -> Answer:
     vms = [vm for vm in market.listed(request.account) if vm.live]
-    return Answer(200, [render(vm, market, answer=request.number) for vm in vms], vms=True)
+    return Answer(200, [render(vm, market, answer=request.number) for vm in vms], listed=True)
 
 
 def update(market: Market, request: Request) -> Answer:

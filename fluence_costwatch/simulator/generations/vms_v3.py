@@ -18,7 +18,7 @@ MIB_PER_GIB = 1024
 
 def list_vms(market: Market, request: Request) -> Answer:
     vms = market.listed(request.account)
-    return Answer(200, [render(vm, market, answer=request.number) for vm in vms], vms=True)
+    return Answer(200, [render(vm, market, answer=request.number) for vm in vms], listed=True)
 
 
 def statuses(market: Market, request: Request) -> Answer:
