@@ -21,11 +21,21 @@ from sqlalchemy.pool import QueuePool
 from fluence_costwatch.errors import DatabaseDamaged, DatabaseInUse, StoreError
 
 _BUSY_SECONDS: Final = 30
+_OLDEST_SQLITE: Final = (3, 37)  # the first that knows strict tables
 _WRITER_PRAGMAS: Final = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
 )
+
+
+def require_sqlite() -> None:
+    """Raise StoreError where Python was given a SQLite that is too old for the tables."""
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        raise StoreError(
+            f"This Python uses SQLite {'.'.join(map(str, sqlite3.sqlite_version_info))}, but the database needs "
+            f"{'.'.join(map(str, _OLDEST_SQLITE))} or newer. Install a newer SQLite, or run CostWatch with another Python."
+        )
 
 
 def writer_engine(path: Path) -> Engine:

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
-from fluence_costwatch.core.history import History, Presence
+from fluence_costwatch.core.history import History, ResourceState
 from fluence_costwatch.core.resources import Identity
 from fluence_costwatch.store.rows import list_of, state_of
-from fluence_costwatch.store.schema import accounts, listed, lists, resources, states
+from fluence_costwatch.store.schema import NOT_GONE, accounts, listed, lists, resources, states
+
+V = TypeVar("V")
+
+_ASKED_AT_ONCE: Final = 500  # well below the number of parameters that SQLite takes
+
+# Joined to nothing, so that SQLite starts from the few states that are not gone instead of all that an account ever had.
+_ACCOUNT: Final[Any] = resources.c.account.concat("")
 
 
-def load_history(connection: Connection, account: str) -> History:
-    """All that is remembered of `account`, gone resources included; an empty history for a new one."""
+def load_history(connection: Connection, account: str, *, listed_ids: frozenset[str] | None = None) -> History:
+    """All that is remembered of `account`; an empty history for a new one.
+
+    With `listed_ids`, what is gone and not among them is left out: a list of those ids neither shows nor changes it.
+    """
     has_past = connection.scalar(select(accounts.c.has_past).where(accounts.c.name == account))
-    known = select(resources.c.id, states).join_from(states, resources).where(resources.c.account == account)
-    ids = select(listed.c.list, resources.c.id).join_from(listed, resources).where(resources.c.account == account)
+    ids = (
+        select(listed.c.list, resources.c.id)
+        .join_from(lists, listed)
+        .join(resources, resources.c.pk == listed.c.resource)
+        .where(lists.c.account == account)
+    )
     stood: dict[int, set[str]] = defaultdict(set)
     for key, id_ in connection.execute(ids):
         stood[key].add(id_)
@@ -25,9 +40,31 @@ def load_history(connection: Connection, account: str) -> History:
     return History(
         account=account,
         lists={row.generation: list_of(row, ids=frozenset(stood[row.pk])) for row in connection.execute(believed)},
-        resources={row.id: state_of(row, Identity(account, row.id)) for row in connection.execute(known)},
+        resources=_states(connection, account, listed_ids),
         has_past=bool(has_past),
     )
+
+
+def _states(connection: Connection, account: str, listed_ids: frozenset[str] | None) -> dict[str, ResourceState]:
+    known = select(resources.c.id, states).join_from(states, resources)
+    of_account = known.where(resources.c.account == account)
+    if listed_ids is None:
+        return _read(connection, account, of_account)
+    found = _read(connection, account, known.where(account == _ACCOUNT, NOT_GONE))
+    for some in in_parts(listed_ids - found.keys()):
+        found |= _read(connection, account, of_account.where(resources.c.id.in_(some)))
+    return found
+
+
+def _read(connection: Connection, account: str, known: Select[Any]) -> dict[str, ResourceState]:
+    return {row.id: state_of(row, Identity(account, row.id)) for row in connection.execute(known)}
+
+
+def in_parts(values: Iterable[V]) -> Iterator[Sequence[V]]:
+    """`values` in parts that one query can name."""
+    several = list(values)
+    for start in range(0, len(several), _ASKED_AT_ONCE):
+        yield several[start : start + _ASKED_AT_ONCE]
 
 
 def claims_of_others(connection: Connection, account: str) -> Mapping[str, str]:
@@ -39,8 +76,8 @@ def claims_of_others(connection: Connection, account: str) -> Mapping[str, str]:
         select(resources.c.id, resources.c.account)
         .join_from(states, resources)
         .where(
-            resources.c.account != account,
-            states.c.presence != Presence.GONE,
+            account != _ACCOUNT,
+            NOT_GONE,
             states.c.retired.is_(False),
             states.c.charged_under.is_(None),
         )

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from fluence_costwatch.errors import DatabaseDamaged, DatabaseMissing
 from fluence_costwatch.ports import Backup
 from fluence_costwatch.store.backup import write_backup
-from fluence_costwatch.store.engine import reader_engine, translated
+from fluence_costwatch.store.engine import reader_engine, require_sqlite, translated
 from fluence_costwatch.store.migrate import require_readable
 from fluence_costwatch.store.reading import SqliteReading
 from fluence_costwatch.store.rebuild import differences
@@ -24,6 +24,7 @@ def open_reading(path: Path) -> Iterator[SqliteReading]:
 
     Raises DatabaseMissing, DatabaseOutdated, DatabaseFromFuture or DatabaseDamaged where it cannot be read.
     """
+    require_sqlite()
     if not path.is_file():
         raise DatabaseMissing(
             f"There is no database at {path} yet. Start `fluence-costwatch run` first, or name the right file."

@@ -1,16 +1,27 @@
-"""Dropping what retention no longer keeps. Charges and states stay for ever, and a rebuild stays possible."""
+"""Dropping what retention no longer keeps. Charges, adjustments, top-ups and states stay, and a rebuild stays possible."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from fluence_costwatch.store.checkpoints import encoded
 from fluence_costwatch.store.replay import Replay, replay
-from fluence_costwatch.store.schema import checkpoints, cycles, details, judgements, retirements, snapshots, versions
+from fluence_costwatch.store.schema import (
+    adjustments,
+    balances,
+    checkpoints,
+    cycles,
+    details,
+    judgements,
+    reported_charges,
+    retirements,
+    snapshots,
+    versions,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +53,9 @@ def drop(connection: Connection, prunable: Prunable) -> None:
             row.on_conflict_do_update(index_elements=["account"], set_={"content": row.excluded.content})
         )
     connection.execute(delete(retirements).where(retirements.c.pk <= prunable.replayed.retired))
+    connection.execute(
+        update(adjustments).where(adjustments.c.pk <= prunable.replayed.adjusted).values(in_checkpoint=True)
+    )
     connection.execute(delete(snapshots).where(snapshots.c.number < prunable.below))
     later = versions.alias("later")
     newest = (
@@ -60,3 +74,11 @@ def drop_cycles(connection: Connection, *, before: datetime) -> None:
     """Drop the lines of the cycle log that are older than `before`, except the newest of each list."""
     newest = select(func.max(cycles.c.pk)).group_by(cycles.c.list)
     connection.execute(delete(cycles).where(cycles.c.started_at < before, cycles.c.pk.not_in(newest)))
+
+
+def drop_numbers(connection: Connection, *, before: datetime) -> None:
+    """Drop balances that were left behind before `before`, except the newest of each account, and what the provider
+    charged on days that ended before it."""
+    newest = select(func.max(balances.c.pk)).group_by(balances.c.account)
+    connection.execute(delete(balances).where(balances.c.at < before, balances.c.pk.not_in(newest)))
+    connection.execute(delete(reported_charges).where(reported_charges.c.day < before.astimezone(UTC).date()))

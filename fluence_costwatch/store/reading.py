@@ -3,17 +3,41 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, func, select
 
-from fluence_costwatch.core.history import Presence, Snapshot, Verdict
+from fluence_costwatch.core.history import Snapshot, Verdict
 from fluence_costwatch.core.resources import Generation, Identity, Kind
-from fluence_costwatch.ports import AccountRecord, ChargeRecord, CycleRecord, ResourceRecord
+from fluence_costwatch.ports import (
+    AccountRecord,
+    BalanceRecord,
+    ChargeRecord,
+    CycleRecord,
+    ReportedCharge,
+    ResourceRecord,
+    TopUp,
+)
+from fluence_costwatch.store.billing import (
+    load_balances,
+    load_newest_balances,
+    load_reported_charges,
+    load_top_ups,
+)
 from fluence_costwatch.store.rows import Row, charge_of, details_of, resource_of, state_of
-from fluence_costwatch.store.schema import accounts, charges, cycles, details, lists, resources, states, versions
+from fluence_costwatch.store.schema import (
+    NOT_GONE,
+    accounts,
+    charges,
+    cycles,
+    details,
+    lists,
+    resources,
+    states,
+    versions,
+)
 from fluence_costwatch.store.snapshots import load_snapshot, stream_snapshots
 
 
@@ -54,9 +78,10 @@ class SqliteReading:
             .join(lists, _STATE_IS_OF_LIST)
             .order_by(resources.c.account, resources.c.id)
         )
+        newest = _newest_versions(versions)
         if not gone:
-            known = known.where(states.c.presence != Presence.GONE)
-        shown = {row.resource: row for row in self.connection.execute(_newest_versions(versions))}
+            known, newest = known.where(NOT_GONE), newest.where(NOT_GONE)
+        shown = {row.resource: row for row in self.connection.execute(newest)}
         return [
             ResourceRecord(
                 resource=resource_of(shown[row.resource], account=row.account, generation=row.generation),
@@ -82,6 +107,23 @@ class SqliteReading:
         for row in self.connection.execute(rows.execution_options(yield_per=1000)):
             identity, kind, name = subjects[row.resource]
             yield ChargeRecord(charge=charge_of(row, identity), name=name, kind=kind.value)
+
+    def balances(self, *, account: str, since: datetime) -> Sequence[BalanceRecord]:
+        """The balances of `account` that were noted from `since` on, oldest first."""
+        return load_balances(self.connection, account, since=since)
+
+    def newest_balances(self) -> Mapping[str, BalanceRecord]:
+        """The newest balance of every account that has one."""
+        return load_newest_balances(self.connection)
+
+    def top_ups(self, *, account: str, since: datetime) -> Sequence[TopUp]:
+        """The top-ups of `account` from `since` on, oldest first."""
+        return load_top_ups(self.connection, account, since=since)
+
+    def reported_charges(self, *, account: str, since: date, until: date) -> Sequence[ReportedCharge]:
+        """What the provider charged `account` from day `since` to day `until`, both included, as last noted, by day and
+        resource."""
+        return load_reported_charges(self.connection, account, since=since, until=until)
 
     def snapshot(self, number: int) -> Snapshot:
         """The snapshot of that number exactly as it was stored. Raises UnknownName."""

@@ -12,19 +12,24 @@ states        what the ledger remembers of a resource in order to go on charging
 charges       the ledger; triggers keep closed rows as they are
 cycles        the cycle log
 retirements   generations that were taken out of the configuration, and when
+adjustments   rows that an operator had added to the ledger, and when
 checkpoints   what was remembered where the kept snapshots begin, so that a rebuild can start there
+balances      what was left on each account, one row per change
+top_ups       money that came in
+reported_charges  what the provider itself charged each resource on each day
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Column, ForeignKey, Index, LargeBinary, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy import Column, ForeignKey, Index, LargeBinary, MetaData, Table, Text, UniqueConstraint, literal_column
 
 from fluence_costwatch.core.history import Basis, Phase, Presence, Reason, Verdict
 from fluence_costwatch.core.resources import Generation, Kind
 from fluence_costwatch.store.types import (
     Amount,
+    Day,
     Doubts,
     Flag,
     Grid,
@@ -38,7 +43,7 @@ from fluence_costwatch.store.types import (
     Word,
 )
 
-REVISIONS: Final = ("0001",)
+REVISIONS: Final = ("0001", "0002")
 """Every migration, oldest first; the last is what this version reads and writes. Known without loading Alembic."""
 
 # Every constraint has a name, so that a later migration can change it.
@@ -186,6 +191,9 @@ states = Table(
     Column("due_prices", Prices),
     sqlite_strict=True,
 )
+# Spelled out rather than bound: SQLite uses a partial index only where the query shows its condition word for word.
+NOT_GONE: Final = states.c.presence != literal_column("'gone'")
+Index("states_not_gone", states.c.resource, sqlite_where=NOT_GONE)
 
 charges = Table(
     "charges",
@@ -226,6 +234,28 @@ retirements = Table(
     sqlite_strict=True,
 )
 
+# Its place among all that a replay lives through: after the snapshot of number `after_snapshot`, and after so many of the
+# retirements that followed that snapshot. What is `in_checkpoint` is part of the checkpoint and not lived through again.
+# The resource is named by its id, as nobody may have seen it.
+adjustments = Table(
+    "adjustments",
+    metadata,
+    Column("pk", Number, primary_key=True),
+    Column("account", Text, ForeignKey("accounts.name"), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("after_snapshot", Number, nullable=False),
+    Column("after_retirements", Number, nullable=False),
+    Column("in_checkpoint", Flag, nullable=False),
+    Column("resource_id", Text, nullable=False),
+    Column("starts_at", Instant, nullable=False),
+    Column("ends_at", Instant, nullable=False),
+    Column("amount", Amount, nullable=False),
+    Column("basis", Word(Basis), nullable=False),
+    Column("reason", Word(Reason), nullable=False),
+    Column("closed", Flag, nullable=False),
+    sqlite_strict=True,
+)
+
 # The content is the account's history as compressed JSON (`checkpoints.py`).
 checkpoints = Table(
     "checkpoints",
@@ -235,3 +265,42 @@ checkpoints = Table(
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )
+
+# The order of the keys is that of noting. The entries are JSON (`billing.py`).
+balances = Table(
+    "balances",
+    metadata,
+    Column("pk", Number, primary_key=True),
+    Column("account", Text, ForeignKey("accounts.name"), nullable=False, index=True),
+    Column("since", Instant, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("entries", Text, nullable=False),
+    sqlite_strict=True,
+)
+
+top_ups = Table(
+    "top_ups",
+    metadata,
+    Column("account", Text, ForeignKey("accounts.name"), primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("amount", Price, nullable=False),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+
+# The resource is named by its id, as nobody may have seen it. Several rows may be of one resource and day.
+reported_charges = Table(
+    "reported_charges",
+    metadata,
+    Column("pk", Number, primary_key=True),
+    Column("account", Text, ForeignKey("accounts.name"), nullable=False),
+    Column("day", Day, nullable=False),
+    Column("resource_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("name", Text),
+    Column("cost", Price, nullable=False),
+    Column("noted_at", Instant, nullable=False),
+    sqlite_strict=True,
+)
+Index(None, reported_charges.c.account, reported_charges.c.day)

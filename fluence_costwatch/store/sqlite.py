@@ -13,11 +13,11 @@ from types import TracebackType
 from fluence_costwatch.errors import StoreError
 from fluence_costwatch.ports import Backup
 from fluence_costwatch.store.backup import KEPT, write_backup
-from fluence_costwatch.store.engine import reader_engine, translated, writer_engine
+from fluence_costwatch.store.engine import reader_engine, require_sqlite, translated, writer_engine
 from fluence_costwatch.store.lock import FileLock
 from fluence_costwatch.store.migrate import migrate
 from fluence_costwatch.store.opening import database_size, rebuild_database, verify_database
-from fluence_costwatch.store.pruning import drop, drop_cycles, find_prunable
+from fluence_costwatch.store.pruning import drop, drop_cycles, drop_numbers, find_prunable
 from fluence_costwatch.store.reading import SqliteReading
 from fluence_costwatch.store.transactions import SqliteTransaction
 
@@ -46,11 +46,13 @@ class SqliteStore:
             yield SqliteReading(connection)
 
     def prune(self, *, before: datetime) -> int:
-        """Drop snapshots and cycle-log lines older than `before`, never charges; returns how many snapshots went."""
+        """Drop snapshots, cycle-log lines, balances and the provider's charges older than `before`, never our own charges,
+        top-ups or adjustments; returns how many snapshots went."""
         with self.reading() as reading:
             prunable = find_prunable(reading.connection, before=before)
         with self.transaction() as transaction:
             drop_cycles(transaction.connection, before=before)
+            drop_numbers(transaction.connection, before=before)
             if prunable is not None:
                 drop(transaction.connection, prunable)
         return 0 if prunable is None else prunable.count
@@ -103,6 +105,7 @@ def upgrade_database(path: Path, *, now: datetime) -> Path | None:
 
 
 def _hold(path: Path, *, now: datetime) -> tuple[FileLock, Path | None]:
+    require_sqlite()
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

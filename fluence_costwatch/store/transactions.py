@@ -1,4 +1,4 @@
-"""Writing: what one cycle, or one retirement, leaves in the database.
+"""Writing: what one cycle, one retirement or one look at the provider's numbers leaves in the database.
 
 Only differences are written, so that a cycle in which nothing changed costs a handful of rows however large the fleet.
 """
@@ -6,16 +6,17 @@ Only differences are written, so that a cycle in which nothing changed costs a h
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
-from typing import Final
+from datetime import date, datetime
 
-from sqlalchemy import Connection, bindparam, delete, func, select, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, select, tuple_, update
 from sqlalchemy.dialects.sqlite import Insert, insert
 
 from fluence_costwatch.core.history import Charge, History, ListState, Snapshot, Step, Verdict
 from fluence_costwatch.core.resources import Generation, Resource
-from fluence_costwatch.ports import CycleRecord
-from fluence_costwatch.store.histories import claims_of_others, load_history
+from fluence_costwatch.ports import BalanceEntry, CycleRecord, ReportedCharge, TopUp
+from fluence_costwatch.store.adjusting import newest_snapshot, note_adjustments, refuse_second_adjustments
+from fluence_costwatch.store.billing import note_balances, note_reported_charges, note_top_ups
+from fluence_costwatch.store.histories import claims_of_others, in_parts, load_history
 from fluence_costwatch.store.rows import (
     NO_LIST,
     charge_values,
@@ -45,8 +46,6 @@ from fluence_costwatch.store.schema import (
 SUCCESS = "ok"
 """The outcome of a cycle that brought a list which was believed."""
 
-_ASKED_AT_ONCE: Final = 500  # well below the number of parameters that SQLite takes
-
 
 class SqliteTransaction:
     """One write transaction on an open connection (`ports.Transaction`)."""
@@ -56,9 +55,13 @@ class SqliteTransaction:
         self._list_keys: dict[tuple[str, Generation], int] = {}
         self._resource_keys: dict[str, dict[str, int]] = {}
 
-    def history(self, account: str) -> History:
-        """All that is remembered of `account`."""
-        return load_history(self.connection, account)
+    def history(self, account: str, *, listed: frozenset[str] | None = None) -> History:
+        """All that is remembered of `account`.
+
+        With `listed`, the ids of the list at hand, what is gone and not among them is left out: enough to remember that
+        list, at a cost that does not grow with all that ever was. Retiring and adjusting need all.
+        """
+        return load_history(self.connection, account, listed_ids=listed)
 
     def claimed_elsewhere(self, account: str) -> Mapping[str, str]:
         """Ids that are charged, and not gone, under another account: id -> that account."""
@@ -80,7 +83,7 @@ class SqliteTransaction:
         now = {resource.identity.id: resource for resource in snapshot.resources}
         changed = [resource for id_, resource in now.items() if before.get(id_) != resource]
         superseded = [id_ for id_, resource in before.items() if now.get(id_) != resource]
-        keys = self._keys_of(snapshot.account, now)
+        keys = self._keys_of(snapshot.account, [*superseded, *(resource.identity.id for resource in changed)])
         if superseded:
             self.connection.execute(
                 update(versions)
@@ -111,8 +114,12 @@ class SqliteTransaction:
         return number
 
     def save_step(self, before: History, step: Step) -> None:
-        """Store what differs between `before` and `step.history`, and the step's charges."""
+        """Store what differs between `before` and `step.history`, and the step's charges.
+
+        Raises StoreError for an adjustment of a resource that has another one with the same start.
+        """
         after = step.history
+        refuse_second_adjustments(self.connection, step)
         self._save_account(before, after)
         for generation in {*before.lists, *after.lists}:
             self._save_list(after.account, generation, before.lists.get(generation), after.lists.get(generation))
@@ -121,10 +128,34 @@ class SqliteTransaction:
 
     def save_retirement(self, account: str, generation: Generation, *, at: datetime) -> None:
         """Note that `generation` of `account` is no longer configured, so that a rebuild retires it alike."""
-        newest = self.connection.scalar(select(func.coalesce(func.max(snapshots.c.number), 0)))
         self.connection.execute(
-            insert(retirements).values(list=self._list_key(account, generation), at=at, after_snapshot=newest)
+            insert(retirements).values(
+                list=self._list_key(account, generation), at=at, after_snapshot=newest_snapshot(self.connection)
+            )
         )
+
+    def save_adjustments(self, account: str, adjustments: Iterable[Charge], *, at: datetime) -> None:
+        """Note that an operator had the ledger adjusted here, so that a rebuild adjusts it alike. The rows themselves
+        come with `save_step`."""
+        self._ensure_account(account)
+        note_adjustments(self.connection, account, adjustments, at=at)
+
+    def save_balances(self, account: str, entries: tuple[BalanceEntry, ...], *, at: datetime) -> None:
+        """Note what was left on the account at `at`; the same entries again only move the time of the newest note."""
+        self._ensure_account(account)
+        note_balances(self.connection, account, entries, at=at)
+
+    def save_top_ups(self, account: str, top_ups: Iterable[TopUp]) -> None:
+        """Note top-ups, each once by its id."""
+        self._ensure_account(account)
+        note_top_ups(self.connection, account, top_ups)
+
+    def save_reported_charges(
+        self, account: str, charges: Iterable[ReportedCharge], *, since: date, until: date, at: datetime
+    ) -> None:
+        """Note what the provider charged from day `since` to day `until`, instead of what was noted of these days."""
+        self._ensure_account(account)
+        note_reported_charges(self.connection, account, charges, since=since, until=until, at=at)
 
     def save_cycle(self, record: CycleRecord) -> None:
         """Add a line to the cycle log."""
@@ -160,7 +191,7 @@ class SqliteTransaction:
         self.connection.execute(update(lists).where(lists.c.pk == key).values(**values))
         stood = frozenset() if before is None else before.ids
         stands = frozenset() if after is None else after.ids
-        keys = self._keys_of(account, stands - stood)
+        keys = self._keys_of(account, stands ^ stood)
         if stood - stands:
             self.connection.execute(
                 delete(listed).where(listed.c.list == key, listed.c.resource == bindparam("left")),
@@ -177,7 +208,7 @@ class SqliteTransaction:
         forgotten = known.keys() - after.resources.keys()
         if not changed and not forgotten:
             return
-        keys = self._keys_of(after.account, [state.identity.id for state in changed])
+        keys = self._keys_of(after.account, [*forgotten, *(state.identity.id for state in changed)])
         if changed:
             statement = insert(states)
             self.connection.execute(
@@ -207,13 +238,13 @@ class SqliteTransaction:
                 tuple_(*(fresh[name] for name in moving))
             ),
         )
+        keys = {
+            account: self._keys_of(account, [row.identity.id for row in rows if row.identity.account == account])
+            for account in {row.identity.account for row in rows}
+        }
         self.connection.execute(
             statement,
-            [
-                {"resource": self._keys_of(row.identity.account, [row.identity.id])[row.identity.id]}
-                | charge_values(row)
-                for row in rows
-            ],
+            [{"resource": keys[row.identity.account][row.identity.id]} | charge_values(row) for row in rows],
         )
 
     def _list_key(self, account: str, generation: Generation) -> int:
@@ -228,19 +259,24 @@ class SqliteTransaction:
         return self._list_keys[account, generation]
 
     def _keys_of(self, account: str, ids: Iterable[str]) -> Mapping[str, int]:
-        """The keys of all resources of `account`; those of `ids` that are new are made."""
-        if account not in self._resource_keys:
-            self._resource_keys[account] = self._known_keys(account)
-        missing = sorted(set(ids) - self._resource_keys[account].keys())
+        """The keys of those resources of `account`, and of others; those that are new are made."""
+        known = self._resource_keys.setdefault(account, {})
+        wanted = set(ids)
+        known.update(self._stored_keys(account, wanted - known.keys()))
+        missing = sorted(wanted - known.keys())
         if missing:
             self._ensure_account(account)
             self.connection.execute(insert(resources), [{"account": account, "id": id_} for id_ in missing])
-            self._resource_keys[account] = self._known_keys(account)
-        return self._resource_keys[account]
+            known.update(self._stored_keys(account, missing))
+        return known
 
-    def _known_keys(self, account: str) -> dict[str, int]:
-        known = select(resources.c.id, resources.c.pk).where(resources.c.account == account)
-        return {row.id: row.pk for row in self.connection.execute(known)}
+    def _stored_keys(self, account: str, ids: Iterable[str]) -> dict[str, int]:
+        stored = select(resources.c.id, resources.c.pk).where(resources.c.account == account)
+        return {
+            row.id: row.pk
+            for some in in_parts(ids)
+            for row in self.connection.execute(stored.where(resources.c.id.in_(some)))
+        }
 
     def _ensure_account(self, account: str) -> None:
         self.connection.execute(insert(accounts).values(name=account, has_past=False).on_conflict_do_nothing())
@@ -269,11 +305,8 @@ class SqliteTransaction:
             [{"digest": digest, "content": content} for digest, content in by_digest.items()],
         )
         keys = {}
-        digests = list(by_digest)
-        for some in range(0, len(digests), _ASKED_AT_ONCE):
-            kept = select(details.c.digest, details.c.pk).where(
-                details.c.digest.in_(digests[some : some + _ASKED_AT_ONCE])
-            )
+        for some in in_parts(by_digest):
+            kept = select(details.c.digest, details.c.pk).where(details.c.digest.in_(some))
             keys.update({by_digest[digest]: key for digest, key in self.connection.execute(kept)})
         return keys
 
