@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any
 
 from fluence_costwatch.core.epochs import EpochGrid, Span
 from fluence_costwatch.core.history import Basis, Charge, ResourceState, Snapshot, Verdict
 from fluence_costwatch.core.money import Usd
-from fluence_costwatch.core.resources import Generation, Identity, Kind, Resource
+from fluence_costwatch.core.resources import Generation, Identity, Kind, Per, Resource
 from fluence_costwatch.core.views import Watched, WatchedAccount
-from fluence_costwatch.ports import AccountRecord, ChargeRecord, CycleRecord, ResourceRecord
+from fluence_costwatch.ports import (
+    AccountRecord,
+    BalanceEntry,
+    BalanceRecord,
+    ChargeRecord,
+    CycleRecord,
+    ReportedCharge,
+    ResourceRecord,
+    TopUp,
+)
 
 DAY = timedelta(days=1)
 
@@ -33,6 +42,7 @@ class Facts:
     records: tuple[ResourceRecord, ...] = ()
     rows: tuple[ChargeRecord, ...] = ()
     looks: tuple[AccountRecord, ...] = ()
+    left: tuple[BalanceRecord, ...] = ()
 
     def accounts(self) -> Sequence[AccountRecord]:
         return self.looks
@@ -48,6 +58,18 @@ class Facts:
             inside = (since is None or since <= start) and (until is None or start < until)
             if inside and account in (None, row.charge.identity.account):
                 yield row
+
+    def balances(self, *, account: str, since: datetime) -> Sequence[BalanceRecord]:
+        return [record for record in self.left if record.account == account and record.at >= since]
+
+    def top_ups(self, *, account: str, since: datetime) -> Sequence[TopUp]:
+        return ()
+
+    def reported_charges(self, *, account: str, since: date, until: date) -> Sequence[ReportedCharge]:
+        return ()
+
+    def newest_balances(self) -> Mapping[str, BalanceRecord]:
+        return {record.account: record for record in self.left}
 
     def snapshot(self, number: int) -> Snapshot:
         raise NotImplementedError(number)
@@ -68,20 +90,22 @@ def known_resource(
     charged: str = "0.596320",
     generation: Generation = Generation.VMS_V3,
     billed: bool = True,
+    kind: Kind = Kind.VM,
+    last_seen: str = "2026-03-03 11:55",
     of_resource: Mapping[str, Any] | None = None,
     **of_state: Any,
 ) -> ResourceRecord:
-    """A VM that pays `price` for epochs of `length`, in the one that began at `start`."""
+    """A resource that pays `price` for epochs of `length`, in the one that began at `start`; by the hour on `cloud-v2`."""
     dollars = None if price is None else Decimal(price)
     resource = Resource(
         account=account,
         id=id,
-        kind=Kind.VM,
+        kind=kind,
         generation=generation,
         name=name,
         status=status,
         price=dollars,
-        **(of_resource or {}),
+        **({"price_per": Per.HOUR if generation is Generation.CLOUD_V2 else Per.EPOCH} | dict(of_resource or {})),
     )
     facts: dict[str, Any] = {
         "created_at": None,
@@ -93,13 +117,13 @@ def known_resource(
     } | of_state
     state = ResourceState(
         identity=Identity(account, id.lower()),
-        kind=Kind.VM,
+        kind=kind,
         generation=generation,
         status=status,
         price=dollars,
         **facts,
     )
-    return ResourceRecord(resource, state, last_seen=at("2026-03-03 11:55"))
+    return ResourceRecord(resource, state, last_seen=at(last_seen))
 
 
 def known_charge(
@@ -116,6 +140,22 @@ def known_charge(
     """One row of the ledger."""
     span = Span(at(start), at(start) + length)
     return ChargeRecord(Charge(Identity(account, id), span, Usd.parse(amount), basis, closed=True), name, kind)
+
+
+def metered(
+    id: str = "vm-1", *, kind: Kind = Kind.VM, price: str | None = "0.5", status: str = "launched", **facts: Any
+) -> ResourceRecord:
+    """A `cloud-v2` resource at an hourly price, nothing of it written yet."""
+    plain = {"charged": "0", "generation": Generation.CLOUD_V2} | facts
+    return known_resource(id, kind=kind, price=price, status=status, **plain)
+
+
+def known_balance(
+    account: str = "main", *, since: str = "2026-03-03 11:00", at_: str = "2026-03-03 11:55", **features: str
+) -> BalanceRecord:
+    """What was left on an account, by feature."""
+    entries = tuple(BalanceEntry(feature, Decimal(balance)) for feature, balance in features.items())
+    return BalanceRecord(account, at(since), at(at_), entries)
 
 
 def known_account(

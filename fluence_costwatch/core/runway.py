@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Final
 
 # The provider removes machines and addresses at an unpaid debt of 5 USD or after 3 days, disks at 20 USD. Whether the
@@ -16,10 +16,13 @@ MACHINES_REMOVED_AT_DEBT: Final = Decimal(5)
 DISKS_REMOVED_AT_DEBT: Final = Decimal(20)
 REMOVED_AFTER: Final = timedelta(days=3)
 
-# Further ahead than this nobody plans, and the staircase of charges would only cost time.
+# Further ahead than this nobody plans.
 HORIZON: Final = timedelta(days=3650)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _MICROSECONDS_PER_HOUR: Final = Decimal(timedelta(hours=1) // _MICROSECOND)
+_NONE: Final = Decimal(0)
+# Ten years have 15 digits of microseconds; a price of any sane length times them stays exact.
+_PRECISION: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +54,16 @@ class Runway:
 def runway_of(balance: Decimal, *, at: datetime, flows: Sequence[Flow], stairs: Sequence[Stair]) -> Runway:
     """When `balance`, as it was `at`, is used up if nothing changes, and what the debt rules then take at the worst.
 
-    The end is exact for whole micro-dollars of time: the first instant at which no balance is left, or at which a
-    charge falls due that it does not cover.
+    The end is the last instant, to the microsecond, up to which the balance covers what flows and every charge that
+    falls due: a charge that takes the last of it is covered.
     """
-    ends_at = _used_up(balance, at=at, flows=flows, stairs=stairs)
+    due = _Due.of(flows, stairs, at=at)
+    ends_at = _exceeds(balance, due, at=at)
     if ends_at is None:
         return Runway(None)
-    indebted = _used_up(balance + MACHINES_REMOVED_AT_DEBT, at=at, flows=flows, stairs=stairs)
-    deeply = _used_up(balance + DISKS_REMOVED_AT_DEBT, at=at, flows=flows, stairs=stairs)
     latest = ends_at + REMOVED_AFTER
+    indebted = _exceeds(balance + MACHINES_REMOVED_AT_DEBT, due, at=at)
+    deeply = _exceeds(balance + DISKS_REMOVED_AT_DEBT, due, at=at)
     return Runway(
         ends_at=ends_at,
         machines_removed_at=min(latest, indebted or latest),
@@ -67,30 +71,46 @@ def runway_of(balance: Decimal, *, at: datetime, flows: Sequence[Flow], stairs: 
     )
 
 
-def _used_up(balance: Decimal, *, at: datetime, flows: Sequence[Flow], stairs: Sequence[Stair]) -> datetime | None:
-    if balance <= 0:
-        return at
-    per_hour = sum((flow.per_hour for flow in flows), Decimal(0))
-    due = [(stair.next_at, number, stair) for number, stair in enumerate(stairs) if stair.price > 0]
-    heapq.heapify(due)
-    moment, left = at, balance
-    while due and due[0][0] <= at + HORIZON:
-        next_at, number, stair = due[0]
-        flowing = _cost(per_hour, max(next_at, moment) - moment)
-        if flowing >= left:
-            break
-        moment, left = max(next_at, moment), left - flowing
-        if stair.price > left:
-            return moment
-        left -= stair.price
-        heapq.heapreplace(due, (next_at + stair.length, number, stair))
-    if per_hour <= 0:
-        return None
-    microseconds = int(left * _MICROSECONDS_PER_HOUR / per_hour)
-    if microseconds > (at + HORIZON - moment) // _MICROSECOND:
-        return None
-    return moment + microseconds * _MICROSECOND
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """All that falls due, by microseconds from an instant on, in dollars times the microseconds of an hour.
+
+    `steps` are (first, every, price) of each staircase.
+    """
+
+    per_microsecond: Decimal
+    steps: tuple[tuple[int, int, Decimal], ...]
+
+    @classmethod
+    def of(cls, flows: Iterable[Flow], stairs: Iterable[Stair], *, at: datetime) -> _Due:
+        # What is charged at the same boundaries is one staircase: hundreds of machines have a few of them.
+        prices: dict[tuple[int, int], Decimal] = {}
+        for stair in stairs:
+            step = ((stair.next_at - at) // _MICROSECOND, stair.length // _MICROSECOND)
+            prices[step] = prices.get(step, Decimal(0)) + stair.price
+        return cls(
+            per_microsecond=sum((flow.per_hour for flow in flows), Decimal(0)),
+            steps=tuple((first, every, price * _MICROSECONDS_PER_HOUR) for (first, every), price in prices.items()),
+        )
+
+    def flowing(self, until: int) -> Decimal:
+        return self.per_microsecond * until
+
+    def stepping(self, until: int) -> Decimal:
+        return sum(
+            (price * ((until - first) // every + 1) for first, every, price in self.steps if first <= until), _NONE
+        )
 
 
-def _cost(per_hour: Decimal, length: timedelta) -> Decimal:
-    return per_hour * (length // _MICROSECOND) / _MICROSECONDS_PER_HOUR
+def _exceeds(limit: Decimal, due: _Due, *, at: datetime) -> datetime | None:
+    """The instant at which all that falls due from `at` on comes to exceed `limit`; None if that is not foreseeable."""
+    with localcontext() as context:
+        context.prec = _PRECISION
+        bound = limit * _MICROSECONDS_PER_HOUR
+        moments = range(HORIZON // _MICROSECOND + 1)
+        # What falls due only ever grows, so its first instant above the bound can be searched for by halving.
+        first = bisect_right(moments, bound, key=lambda until: due.flowing(until) + due.stepping(until))
+        if first == len(moments):
+            return None
+        flowed_over = first > 0 and due.flowing(first) + due.stepping(first - 1) > bound
+    return at + (first - 1 if flowed_over else first) * _MICROSECOND
