@@ -44,8 +44,8 @@ def status(view: StatusView) -> Json:
                 "generations": list(account.generations),
                 "last_success": _instant(account.last_success),
                 "burn_usd_per_day": price_text(account.burn_per_day),
-                "balance_usd": None,
-                "runway_at": None,
+                "balance_usd": None if account.outlook is None else _price(account.outlook.balance),
+                "runway_at": None if account.outlook is None else _instant(account.outlook.runway.ends_at),
             }
             for account in view.accounts
         ],

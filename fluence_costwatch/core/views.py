@@ -17,7 +17,9 @@ from fluence_costwatch.core.history import Charge, Presence, ResourceState
 from fluence_costwatch.core.ledger import is_at_least, is_charged_on, spent_total, uncertain_total
 from fluence_costwatch.core.metering import is_metered
 from fluence_costwatch.core.money import Usd, total
+from fluence_costwatch.core.outlook import KnownBalance, Outlook, outlook_of
 from fluence_costwatch.core.resources import Generation, Kind, Per, Resource, Specs
+from fluence_costwatch.core.waste import Waste, waste_in
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 _DAY: Final = timedelta(days=1)
@@ -75,6 +77,7 @@ class Known(Protocol):
 
     def accounts(self) -> Sequence[KnownAccount]: ...
     def resources(self, *, gone: bool = True) -> Sequence[KnownResource]: ...
+    def newest_balances(self) -> Mapping[str, KnownBalance]: ...
     def charges(
         self, *, since: datetime | None = None, until: datetime | None = None, account: str | None = None
     ) -> Iterable[KnownCharge]: ...
@@ -118,7 +121,7 @@ class AccountStatus:
 
     `last_success` is the instant up to which all its generations are known; None where one never was. `trouble` says
     how the last looks failed, or that their list is suspicious. `spent` and `burn_per_day` are "at least" where a
-    price is not known.
+    price is not known. `outlook` is None where no balance is known. `waste` is dearest first.
     """
 
     account: str
@@ -132,6 +135,8 @@ class AccountStatus:
     spent: Usd
     uncertain: Usd
     at_least: bool
+    outlook: Outlook | None = None
+    waste: tuple[Waste, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,29 +196,30 @@ def vms_view(known: Known, *, watched: Watched, now: datetime, everything: bool 
 
 def status_view(known: Known, *, watched: Watched, now: datetime) -> StatusView:
     """The state of every configured account."""
-    resources = [vm_view(record, now=now) for record in known.resources()]
-    return status_of(known.accounts(), resources, watched=watched, now=now)
+    return whole_view(known, watched=watched, now=now)[0]
 
 
-def status_of(
-    accounts: Iterable[KnownAccount], resources: Iterable[VmView], *, watched: Watched, now: datetime
-) -> StatusView:
-    """The state of every configured account, given the views of all resources, gone ones included."""
-    looks = {record.account: record for record in accounts}
-    owned: dict[str, list[VmView]] = {}
-    for view in resources:
-        owned.setdefault(view.account, []).append(view)
-    return StatusView(
-        as_of=now,
-        zone=watched.zone,
-        stale_accounts=stale_accounts(looks.values(), watched=watched, now=now),
-        accounts=tuple(
-            _account_status(
-                account, looks.get(account.account), owned.get(account.account, []), patience=watched.patience, now=now
-            )
-            for account in watched.accounts
-        ),
+def whole_view(known: Known, *, watched: Watched, now: datetime) -> tuple[StatusView, VmsView]:
+    """The state of every configured account, and of all resources, gone ones included."""
+    looks = {record.account: record for record in known.accounts()}
+    balances = known.newest_balances()
+    stale = stale_accounts(looks.values(), watched=watched, now=now)
+    owned: dict[str, list[tuple[KnownResource, VmView]]] = {}
+    for record in known.resources():
+        owned.setdefault(record.state.identity.account, []).append((record, vm_view(record, now=now)))
+    accounts = tuple(
+        _account_status(
+            account,
+            looks.get(account.account),
+            owned.get(account.account, []),
+            balances.get(account.account),
+            patience=watched.patience,
+            now=now,
+        )
+        for account in watched.accounts
     )
+    views = tuple(view for pairs in owned.values() for _, view in pairs)
+    return StatusView(now, watched.zone, stale, accounts), VmsView(now, watched.zone, stale, views)
 
 
 def vm_view(record: KnownResource, *, now: datetime) -> VmView:
@@ -272,11 +278,13 @@ def stale_accounts(accounts: Iterable[KnownAccount], *, watched: Watched, now: d
 def _account_status(
     account: WatchedAccount,
     record: KnownAccount | None,
-    resources: Sequence[VmView],
+    resources: Sequence[tuple[KnownResource, VmView]],
+    balance: KnownBalance | None,
     *,
     patience: timedelta,
     now: datetime,
 ) -> AccountStatus:
+    records, views = [known for known, _ in resources], [view for _, view in resources]
     last_success = _known_up_to(account, record)
     looks = {} if record is None else record.last_cycle
     last_looks = [(generation, looks[generation]) for generation in account.generations if generation in looks]
@@ -290,13 +298,16 @@ def _account_status(
             for generation, look in last_looks
             if look.outcome != "ok"
         ),
-        answering=len(last_looks) == len(account.generations)
+        answering=bool(last_looks)
+        and len(last_looks) == len(account.generations)
         and all(look.outcome in ANSWERED for _, look in last_looks),
-        billed=sum(view.billed for view in resources),
-        burn_per_day=sum((view.burn_per_day or Decimal(0) for view in resources), Decimal(0)),
-        spent=total(view.spent for view in resources),
-        uncertain=total(view.uncertain for view in resources),
-        at_least=any(view.at_least or view.burn_per_day is None for view in resources),
+        billed=sum(view.billed for view in views),
+        burn_per_day=sum((view.burn_per_day or Decimal(0) for view in views), Decimal(0)),
+        spent=total(view.spent for view in views),
+        uncertain=total(view.uncertain for view in views),
+        at_least=any(view.at_least or view.burn_per_day is None for view in views),
+        outlook=None if balance is None else outlook_of(balance, records),
+        waste=tuple(sorted(waste_in(records), key=lambda one: (-(one.per_hour or 0), -one.held.micros))),
     )
 
 

@@ -44,6 +44,11 @@ class Waste:
     per_hour: Decimal | None
     held: Usd = ZERO
 
+    @property
+    def per_day(self) -> Decimal | None:
+        """What it costs a day; None where no price is known."""
+        return None if self.per_hour is None else self.per_hour * 24
+
 
 def waste_in(records: Iterable[Known]) -> tuple[Waste, ...]:
     """All that is wasted among `records` of any accounts, in their order.
@@ -63,11 +68,12 @@ def waste_in(records: Iterable[Known]) -> tuple[Waste, ...]:
 def _waste(records: Iterable[Known], live: set[tuple[str, str]]) -> Iterator[Waste]:
     for record in records:
         resource, state = record.resource, record.state
-        if is_charged_on(state) and resource.kind in (Kind.STORAGE, Kind.PUBLIC_IP):
+        charged = is_charged_on(state) and state.charged_under is None
+        if charged and resource.kind in (Kind.STORAGE, Kind.PUBLIC_IP):
             serves = resource.attached_to
             if serves is not None and not any((resource.account, each.lower()) in live for each in serves):
                 yield Waste(resource, Ground.ORPHAN, state.price)
-        elif is_charged_on(state) and _bills_without_running(resource):
+        elif charged and _bills_without_running(resource):
             yield Waste(resource, Ground.NOT_RUNNING, state.price)
         elif _holds_funds(resource, state):
             yield Waste(resource, Ground.RESERVED, Decimal(0), held=resource.reserved or ZERO)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from decimal import Decimal
 from threading import Lock
 from typing import Final
 
@@ -12,27 +13,40 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from fluence_costwatch.core.views import Watched, status_of, vms_view
-from fluence_costwatch.metrics.families import account_families, process_families, resource_families
+from fluence_costwatch.core.views import Watched, whole_view
+from fluence_costwatch.metrics.families import account_families, money_families, process_families, resource_families
 from fluence_costwatch.metrics.tallies import Tallies
 from fluence_costwatch.ports import Reading
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
+def no_drift() -> Mapping[tuple[str, str], Decimal]:
+    """What is known of drift before anything was compared."""
+    return {}
+
+
 class Exporter:
     """Renders the exposition whenever it is shown something, and hands out the bytes in between.
 
-    Show it every cycle, failed ones included, because it also shows the tallies.
+    Show it every cycle, failed ones included, because it also shows the tallies. `drift` is what the last
+    reconciliation found, by account and by what the ledger was held against.
     """
 
     def __init__(
-        self, *, version: str, watched: Callable[[], Watched], tallies: Tallies, size_bytes: Callable[[], int]
+        self,
+        *,
+        version: str,
+        watched: Callable[[], Watched],
+        tallies: Tallies,
+        size_bytes: Callable[[], int],
+        drift: Callable[[], Mapping[tuple[str, str], Decimal]] = no_drift,
     ) -> None:
         self._version = version
         self._watched = watched
         self._tallies = tallies
         self._size_bytes = size_bytes
+        self._drift = drift
         self._showing = Lock()
         self._rendered = _rendered(self._process_families())
 
@@ -40,13 +54,12 @@ class Exporter:
         """Make this the state that is scraped from now on."""
         # One at a time, so that an older state never replaces a newer one; whoever scrapes does not wait.
         with self._showing:
-            watched = self._watched()
-            resources = vms_view(reading, watched=watched, now=now, everything=True).resources
-            status = status_of(reading.accounts(), resources, watched=watched, now=now)
+            status, whole = whole_view(reading, watched=self._watched(), now=now)
             families = [
                 *self._process_families(),
                 *account_families(status, counts=self._tallies.counts()),
-                *resource_families(status, resources),
+                *money_families(status, drift=self._drift()),
+                *resource_families(whole.resources),
             ]
             self._rendered = _rendered(families)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
 from typing import Final, TypeVar
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -12,7 +13,8 @@ from prometheus_client.metrics_core import Metric
 from fluence_costwatch.core.money import Usd, total
 from fluence_costwatch.core.resources import Per
 from fluence_costwatch.core.untrusted import printable
-from fluence_costwatch.core.views import StatusView, VmView
+from fluence_costwatch.core.views import AccountStatus, StatusView, VmView
+from fluence_costwatch.core.waste import Ground
 from fluence_costwatch.metrics.tallies import REASONS, Counts
 
 LabelTexts = TypeVar("LabelTexts", bound=tuple[str, ...])
@@ -21,6 +23,8 @@ PREFIX: Final = "fluence_costwatch_"
 _RESOURCE: Final = ("account", "resource_id")
 # Names are untrusted: an exposition is read in terminals too, and a label is no place for a novel.
 _LONGEST_NAME: Final = 200
+# What is merely held back costs nothing a day; it is in reclaimable_usd.
+_COSTING: Final = (Ground.ORPHAN, Ground.NOT_RUNNING)
 _INFO: Final = ("account", "resource_id", "name", "kind", "generation", "datacenter")
 
 
@@ -102,10 +106,52 @@ def account_families(status: StatusView, *, counts: Counts) -> Iterator[Metric]:
     )
 
 
-def resource_families(status: StatusView, resources: Iterable[VmView]) -> Iterator[Metric]:
-    """What is known of each resource that is not gone, and what these add up to.
+def money_families(status: StatusView, *, drift: Mapping[tuple[str, str], Decimal]) -> Iterator[Metric]:
+    """What each account has left, wastes and can get back, and how far its ledger is from the provider's numbers.
 
-    resources{kind,status}, reclaimable_usd, resource_info, resource_price_usd_per_epoch, resource_burn_usd_per_day,
+    balance_usd, runway_timestamp_seconds, waste_usd_per_day{ground}, reclaimable_usd, reconcile_drift_usd{against}
+    """
+    accounts, label = status.accounts, ("account",)
+    known = [(each.account, each.outlook) for each in accounts if each.outlook is not None]
+    ends = [(name, outlook.runway.ends_at) for name, outlook in known]
+    yield _gauge(
+        "balance_usd",
+        "What is left on the account in USD, the sum of all its entries; negative is debt. Absent where not known.",
+        label,
+        {(name,): float(outlook.balance) for name, outlook in known},
+    )
+    yield _gauge(
+        "runway_timestamp_seconds",
+        "When the balance ends if nothing changes; absent where that is not known or further than ten years ahead.",
+        label,
+        {(name,): end.timestamp() for name, end in ends if end is not None},
+    )
+    yield _gauge(
+        "waste_usd_per_day",
+        "What is charged a day for nothing, in USD: disks and addresses that serve no machine, machines that do not run.",
+        ("account", "ground"),
+        {(each.account, ground.value): _wasted(each, ground) for each in accounts for ground in _COSTING},
+    )
+    yield _gauge(
+        "reclaimable_usd",
+        "Funds in USD still reserved by records of machines that the provider terminated; deleting these frees them.",
+        label,
+        {(each.account,): _dollars(total(one.held for one in each.waste)) for each in accounts},
+    )
+    names = set(_names(status))
+    yield _gauge(
+        "reconcile_drift_usd",
+        "The provider's figures less the ledger's in USD, where they differ by more than rounding; positive means that "
+        "the ledger holds too little. Absent before the first comparison.",
+        ("account", "against"),
+        {(name, str(against)): float(amount) for (name, against), amount in drift.items() if name in names},
+    )
+
+
+def resource_families(resources: Iterable[VmView]) -> Iterator[Metric]:
+    """What is known of each resource that is not gone.
+
+    resources{kind,status}, resource_info, resource_price_usd_per_epoch, resource_burn_usd_per_day,
     resource_charged_usd, resource_paid_until_timestamp_seconds
     """
     current = [view for view in resources if view.current]
@@ -114,12 +160,6 @@ def resource_families(status: StatusView, resources: Iterable[VmView]) -> Iterat
         "Resources that are not gone, by their kind and by their status as the API spells it.",
         ("account", "kind", "status"),
         dict(Counter((view.account, view.kind.value, printable(view.status)) for view in current)),
-    )
-    yield _gauge(
-        "reclaimable_usd",
-        "Funds in USD still reserved by records of machines that the provider terminated; deleting these frees them.",
-        ("account",),
-        {(name,): _dollars(_reclaimable(name, current)) for name in _names(status)},
     )
     yield _gauge(
         "resource_info",
@@ -139,7 +179,7 @@ def resource_families(status: StatusView, resources: Iterable[VmView]) -> Iterat
     )
     yield _gauge(
         "resource_price_usd_per_epoch",
-        "Price in force of one prepaid epoch of the resource in USD; absent where it is not known.",
+        "Price in force of one prepaid epoch of the resource in USD; absent where it is not known or metered by the hour.",
         _RESOURCE,
         {
             (view.account, view.id): float(view.price)
@@ -172,12 +212,8 @@ def _names(status: StatusView) -> list[str]:
     return [each.account for each in status.accounts]
 
 
-def _reclaimable(account: str, resources: Iterable[VmView]) -> Usd:
-    return total(
-        view.reserved
-        for view in resources
-        if view.account == account and view.reserved is not None and view.status.casefold() == "terminated"
-    )
+def _wasted(account: AccountStatus, ground: Ground) -> float:
+    return float(sum((one.per_day or Decimal(0) for one in account.waste if one.ground is ground), Decimal(0)))
 
 
 def _dollars(amount: Usd) -> float:

@@ -4,7 +4,9 @@ import gzip
 import re
 import subprocess
 import time
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -12,10 +14,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from fluence_costwatch.core.epochs import Span
 from fluence_costwatch.core.history import Cause, Doubt, Presence
 from fluence_costwatch.core.money import Usd
+from fluence_costwatch.core.resources import Kind
 from fluence_costwatch.core.untrusted import printable
-from fluence_costwatch.metrics.exporter import Exporter
+from fluence_costwatch.metrics.exporter import Exporter, no_drift
 from fluence_costwatch.metrics.tallies import Tallies
-from tests.known import NOW, Facts, at, known_account, known_resource, watched
+from tests.known import NOW, Facts, at, known_account, known_balance, known_resource, metered, watched
 from tests.tools import tool
 
 P = "fluence_costwatch_"
@@ -33,9 +36,18 @@ FLEET = Facts(
 Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
-def exporter(tallies: Tallies | None = None, *, accounts: tuple[str, ...] = ("main",)) -> Exporter:
+def exporter(
+    tallies: Tallies | None = None,
+    *,
+    accounts: tuple[str, ...] = ("main",),
+    drift: Callable[[], Mapping[tuple[str, str], Decimal]] = no_drift,
+) -> Exporter:
     return Exporter(
-        version="1.2.3", watched=lambda: watched(*accounts), tallies=tallies or Tallies(), size_bytes=lambda: 4096
+        version="1.2.3",
+        watched=lambda: watched(*accounts),
+        tallies=tallies or Tallies(),
+        size_bytes=lambda: 4096,
+        drift=drift,
     )
 
 
@@ -189,9 +201,75 @@ def test_every_metric_is_explained_and_none_has_a_created_series() -> None:
     assert all(name.startswith(P) for name in names)
 
 
-def test_promtool_finds_nothing_to_complain_about() -> None:
-    display = exporter()
-    display.show(FLEET, now=NOW)
+CLOUD = Facts(
+    (
+        metered("vm-1", price="0.5"),
+        metered("vm-2", price="0.25", status="suspended"),
+        metered("d-1", kind=Kind.STORAGE, price="0.01", status="ready", of_resource={"attached_to": ()}),
+        metered("d-2", kind=Kind.STORAGE, price=None, status="ready", of_resource={"attached_to": ()}),
+        metered("ip-1", kind=Kind.PUBLIC_IP, price="0.005", status="ready", of_resource={"attached_to": ("vm-1",)}),
+    ),
+    looks=(known_account(),),
+    left=(known_balance(vms="7.65"),),
+)
+
+
+def test_a_metered_account_shows_what_is_left_and_until_when() -> None:
+    series = shown(CLOUD)
+
+    # 0.765 an hour: the balance of 11:55 lasts ten hours.
+    assert (7.65, at("2026-03-03 21:55").timestamp()) == (
+        series["balance_usd", MAIN],
+        series["runway_timestamp_seconds", MAIN],
+    )
+
+
+def test_without_a_balance_there_is_no_runway_and_a_balance_that_lasts_has_no_end() -> None:
+    assert [] == [name for name, _ in shown(FLEET) if name in ("balance_usd", "runway_timestamp_seconds")]
+
+    lasting = shown(Facts(looks=FLEET.looks, left=(known_balance(vms="-1.5", promo="2"),)))
+
+    assert 0.5 == lasting["balance_usd", MAIN]
+    assert ("runway_timestamp_seconds", MAIN) not in lasting
+
+
+def test_waste_is_summed_by_its_ground() -> None:
+    series = shown(CLOUD)
+
+    assert {"orphan": pytest.approx(0.24), "not_running": 6.0} == {
+        dict(labels)["ground"]: value for (name, labels), value in series.items() if name == "waste_usd_per_day"
+    }
+
+
+def test_metered_resources_have_no_price_per_epoch_and_are_counted_by_kind() -> None:
+    series = shown(CLOUD)
+
+    assert ("resource_price_usd_per_epoch", of("vm-1")) not in series
+    assert ("resource_paid_until_timestamp_seconds", of("vm-1")) not in series
+    assert 12 == series["resource_burn_usd_per_day", of("vm-1")]
+    assert {("vm", "launched"): 1, ("vm", "suspended"): 1, ("storage", "ready"): 2, ("public_ip", "ready"): 1} == {
+        (dict(labels)["kind"], dict(labels)["status"]): value
+        for (name, labels), value in series.items()
+        if name == "resources"
+    }
+
+
+def test_drift_is_shown_for_accounts_that_are_configured() -> None:
+    drift = {("main", "charges"): Decimal("-0.25"), ("main", "balance"): Decimal(0), ("former", "charges"): Decimal(9)}
+    display = exporter(drift=lambda: drift)
+    display.show(CLOUD, now=NOW)
+
+    assert {("main", "charges"): -0.25, ("main", "balance"): 0.0} == {
+        (dict(labels)["account"], dict(labels)["against"]): value
+        for (name, labels), value in scraped(display).items()
+        if name == "reconcile_drift_usd"
+    }
+
+
+@pytest.mark.parametrize("facts", [pytest.param(FLEET, id="prepaid"), pytest.param(CLOUD, id="metered")])
+def test_promtool_finds_nothing_to_complain_about(facts: Facts) -> None:
+    display = exporter(drift=lambda: {("main", "charges"): Decimal("0.1")})
+    display.show(facts, now=NOW)
 
     checked = subprocess.run(
         [tool("promtool"), "check", "metrics"], input=display.metrics()[0], capture_output=True, timeout=60, check=False

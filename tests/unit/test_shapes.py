@@ -7,10 +7,20 @@ import pytest
 
 from fluence_costwatch.core import shapes
 from fluence_costwatch.core.history import Presence
-from fluence_costwatch.core.resources import Specs
+from fluence_costwatch.core.resources import Kind, Specs
 from fluence_costwatch.core.spending import By, calendar_view, export_rows, spend_view
 from fluence_costwatch.core.views import status_view, vms_view
-from tests.known import NOW, Facts, at, known_account, known_charge, known_resource, watched
+from tests.known import (
+    NOW,
+    Facts,
+    at,
+    known_account,
+    known_balance,
+    known_charge,
+    known_resource,
+    metered,
+    watched,
+)
 
 FACTS = Facts((known_resource(),), (known_charge("2026-03-02 17:55"),), (known_account(),))
 
@@ -46,6 +56,37 @@ def test_status() -> None:
     }
 
     assert json.dumps(expected) == json.dumps(shapes.status(status_view(FACTS, watched=watched(), now=NOW)))
+
+
+def test_status_tells_what_is_left_and_until_when() -> None:
+    facts = Facts((metered(price="0.5"),), looks=(known_account(),), left=(known_balance(vms="12.0000005"),))
+
+    (account,) = shapes.status(status_view(facts, watched=watched(), now=NOW))["accounts"]
+
+    assert ("12.0000005", "2026-03-04T11:55:00.003600Z") == (account["balance_usd"], account["runway_at"])
+
+
+def test_a_balance_that_lasts_has_no_end() -> None:
+    facts = Facts(looks=(known_account(),), left=(known_balance(vms="-0"),))
+
+    (account,) = shapes.status(status_view(facts, watched=watched(), now=NOW))["accounts"]
+
+    assert ("0.000000", None) == (account["balance_usd"], account["runway_at"])
+
+
+def test_a_metered_resource_is_priced_by_the_hour() -> None:
+    record = metered("d-1", kind=Kind.STORAGE, price="0.00001234", start="2026-03-03 11:00")
+
+    (resource,) = shapes.vms(vms_view(Facts((record,)), watched=watched(), now=NOW))["resources"]
+
+    assert ("storage", "0.00001234", "hour", "0.00029616", None, "0.000011") == (
+        resource["kind"],
+        resource["price_usd"],
+        resource["price_per"],
+        resource["burn_usd_per_day"],
+        resource["paid_until"],
+        resource["spent_usd"],
+    )
 
 
 def test_status_of_an_account_that_never_answered() -> None:

@@ -8,10 +8,10 @@ import pytest
 from fluence_costwatch.core.epochs import Span
 from fluence_costwatch.core.history import Cause, Doubt, Presence
 from fluence_costwatch.core.money import Usd
-from fluence_costwatch.core.resources import Generation, Per
+from fluence_costwatch.core.resources import Generation, Kind, Per
 from fluence_costwatch.core.views import VmView, patience_of, status_view, vms_view
 from fluence_costwatch.ports import AccountRecord, ResourceRecord
-from tests.known import NOW, Facts, at, known_account, known_resource, watched
+from tests.known import NOW, Facts, at, known_account, known_balance, known_resource, metered, watched
 
 
 def view_of(record: ResourceRecord) -> VmView:
@@ -158,3 +158,48 @@ def test_a_suspicious_list_is_an_answer_and_trouble() -> None:
 def test_patience_is_three_polls_or_what_is_configured() -> None:
     assert timedelta(minutes=15) == patience_of(interval=timedelta(minutes=1), stale_after=timedelta(minutes=15))
     assert timedelta(hours=3) == patience_of(interval=timedelta(hours=1), stale_after=timedelta(minutes=15))
+
+
+# What an account has left
+
+
+def test_an_account_shows_its_balance_and_how_long_it_lasts() -> None:
+    facts = Facts((metered(),), looks=(known_account(),), left=(known_balance(vms="5", gpu="7"),))
+
+    outlook = status_view(facts, watched=watched(), now=NOW).accounts[0].outlook
+
+    assert outlook is not None
+    assert (Decimal(12), at("2026-03-03 11:55")) == (outlook.balance, outlook.as_of)
+    assert at("2026-03-04 11:55") == outlook.runway.ends_at
+
+
+def test_the_balance_of_one_account_pays_for_no_other() -> None:
+    facts = Facts((metered(account="other", price="9"), metered()), left=(known_balance(vms="12"),))
+
+    main, other = status_view(facts, watched=watched("main", "other"), now=NOW).accounts
+
+    assert main.outlook is not None
+    assert at("2026-03-04 11:55") == main.outlook.runway.ends_at
+    assert other.outlook is None
+
+
+def test_waste_is_dearest_first() -> None:
+    none = {"attached_to": ()}
+    facts = Facts(
+        (
+            metered("d-1", kind=Kind.STORAGE, price="0.01", of_resource=none),
+            metered("d-2", kind=Kind.STORAGE, price=None, of_resource=none),
+            metered("ip-1", kind=Kind.PUBLIC_IP, price="0.02", of_resource=none),
+            metered("vm-1"),
+        )
+    )
+
+    account = status_view(facts, watched=watched(), now=NOW).accounts[0]
+
+    assert ["ip-1", "d-1", "d-2"] == [one.resource.id for one in account.waste]
+
+
+def test_an_account_whose_generations_are_not_found_yet_is_not_answering() -> None:
+    account = status_view(Facts(), watched=watched(generations=()), now=NOW).accounts[0]
+
+    assert (False, True, None) == (account.answering, account.stale, account.last_success)
