@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from fluence_costwatch.config import load
 from tests.docs.markdown import PAGES, ROOT, Block, anchors_of, blocks_of, links_of, prose_of
 from tests.docs.session import commands_and_outputs, missing_from, session, without_what_changes
+from tests.eventually import eventually
 from tests.servers.marketplace import KEY
 from tests.tools import tool
 
@@ -83,13 +85,14 @@ def test_the_readme_leads_from_a_fresh_clone_to_the_cost_of_a_fleet(tmp_path: Pa
 
 def test_the_demo_shows_what_the_readme_says() -> None:
     (shown,) = [block.text for block in blocks("console") if block.text.startswith(SHOWN_AS_DEMO)]
-    command = [str(PROGRAM), "demo", "--listen", "127.0.0.1:0", "--epoch", "5s", "--duration", "9s"]
+    command = [str(PROGRAM), "demo", "--listen", "127.0.0.1:0", "--epoch", "5s", "--duration", "12s"]
+    # The first look should come well before the next boundary, which is at every fifth second.
+    eventually(lambda: datetime.now(UTC).second % 5 == 0)
 
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
 
-    assert [] == missing_from(
-        shown.removeprefix(SHOWN_AS_DEMO).replace("epochs of 20s", "epochs of 5s"), real=done.stdout
-    )
+    shown = shown.removeprefix(SHOWN_AS_DEMO).replace("epochs of 20s", "epochs of 5s")
+    assert [] == missing_from(shown, real=done.stdout)
 
 
 def test_the_two_commands_of_the_readme_are_those_of_the_makefile() -> None:
