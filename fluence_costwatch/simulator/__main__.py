@@ -9,7 +9,18 @@ from datetime import time, timedelta
 from pathlib import Path
 
 from .demo import demo_script
-from .options import AUTHS, DELETE_BODIES, FLAVOURS, POLICIES, AccountOptions, Options
+from .options import (
+    ALL_GENERATIONS,
+    AUTHS,
+    DELETE_BODIES,
+    FLAVOURS,
+    GENERATIONS,
+    NOT_FOUNDS,
+    POLICIES,
+    SPECS,
+    AccountOptions,
+    Options,
+)
 from .script import Script, parse_instant, read_script_file
 from .server import Simulator, serve
 
@@ -47,6 +58,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--charge-delay", type=float, default=0, metavar="SECONDS")
     parser.add_argument("--next-billing-wobble", type=float, default=0, metavar="SECONDS")
     parser.add_argument("--auth", choices=AUTHS, default="both")
+    parser.add_argument("--generation", action="append", choices=ALL_GENERATIONS, help="default: vms-v2 and vms-v3")
+    parser.add_argument("--spec", choices=SPECS, default="0.10", help="which specification cloud-v2 follows")
+    parser.add_argument("--hide-prices", action="store_true", help="in cloud-v2 only the price lists tell")
+    parser.add_argument("--page-size", type=int, default=20)
+    parser.add_argument("--charges-lag", type=float, default=0, metavar="SECONDS")
+    parser.add_argument("--debt-rules", action="store_true", help="unpaid debt removes what is billed by time")
+    parser.add_argument("--not-found", choices=NOT_FOUNDS, default="json")
     parser.add_argument("--script", metavar="FILE", help="a JSON file, or 'demo' for the built-in one")
     parser.add_argument("--key", action="append", metavar="[ACCOUNT=]KEY", help="default: main=demo-key")
     parser.add_argument("--balance", default="1000", help="dollars on each account at the start")
@@ -72,6 +90,13 @@ def _options(given: argparse.Namespace) -> Options:
         charge_delay=timedelta(seconds=given.charge_delay),
         next_billing_wobble=timedelta(seconds=given.next_billing_wobble),
         auth=given.auth,
+        generations=tuple(given.generation or GENERATIONS),
+        spec=given.spec,
+        prices_shown=not given.hide_prices,
+        page_size=given.page_size,
+        charges_lag=timedelta(seconds=given.charges_lag),
+        debt_rules=given.debt_rules,
+        not_found=given.not_found,
         script=_script(given.script),
     )
 

@@ -50,7 +50,7 @@ def sums(
         meter = books.meter(part.id)
         if meter is None or not chosen.holds(part):
             continue
-        for start, since, until in _buckets(chosen, period, first=meter.start):
+        for start, since, until in _buckets(chosen, period, first=meter.start, last=meter.end or chosen.until):
             hours = meter.hours(since, until)
             if hours:
                 group = _group(part, start, by)
@@ -72,14 +72,14 @@ def _key(group: Sum) -> tuple[object, ...]:
 
 
 def _buckets(
-    chosen: Selection, period: Period | None, *, first: datetime
+    chosen: Selection, period: Period | None, *, first: datetime, last: datetime
 ) -> Iterator[tuple[datetime | None, datetime, datetime]]:
-    """The start of each bucket by name, and the span of it that is meant; none before the first usage."""
+    """The start of each bucket by name, and the span of it that is meant; none without any usage."""
     if period is None:
         yield None, chosen.since, chosen.until
         return
     start = midnight(max(chosen.since, first))
-    while start < chosen.until:
+    while start < min(chosen.until, last):
         if period == "MONTH":
             start = start.replace(day=1)
             following = (start + 31 * DAY).replace(day=1)

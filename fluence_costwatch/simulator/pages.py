@@ -57,7 +57,7 @@ def _totals(envelope: JsonObject, page: Page, params: JsonObject) -> None:
 
 def _endless(envelope: JsonObject, page: Page, params: JsonObject) -> None:
     """There is always one page more; `fresh` gives its rows ids that nobody has seen."""
-    envelope["pagination"]["totalPages"] = page.index + page.base + 2
+    envelope["pagination"]["totalPages"] = page.index + 2
     if not envelope["items"] or params["fresh"]:
         number = page.index + page.base
         rows = envelope["items"] or page.rows[: page.size]

@@ -205,12 +205,14 @@ class Simulator:
             return manners.error(self.options, manners.refused(exc.code), str(exc), exc.code)
 
     def _key_in(self, headers: dict[str, str], manners: Manners) -> Key | None:
-        """The key that the request carries; where there are two, only the one in `Authorization` counts."""
-        accepted = "x-api-key" if manners.api_key_only else self.options.auth
-        if "authorization" in headers and (accepted != "x-api-key" or manners.api_key_only):
-            scheme, _, key = headers["authorization"].partition(" ")
-            bearer = scheme.lower() == "bearer" and not manners.api_key_only
-            return self.market.keys.get(key.strip()) if bearer else None
+        """The key that the request carries; where there are two, only that of a bearer counts, which newer ones refuse."""
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        bearer = scheme.lower() == "bearer"
+        if manners.api_key_only:
+            return None if bearer else self.market.keys.get(headers.get("x-api-key", ""))
+        accepted = self.options.auth
+        if "authorization" in headers and accepted != "x-api-key":
+            return self.market.keys.get(token.strip()) if bearer else None
         return self.market.keys.get(headers.get("x-api-key", "")) if accepted != "bearer" else None
 
 

@@ -57,10 +57,10 @@ def discard_vm(market: Market, request: Request) -> Answer:
 
 def list_storages(market: Market, request: Request) -> Answer:
     query = Query(request.pairs)
-    wanted = query.choice("storageType", ("HDD", "SSD", "NVMe"))
+    wanted, only_free = query.choice("storageType", ("HDD", "SSD", "NVMe")), query.flag("excludeAttached")
 
     def matches(disk: Any) -> bool:
-        return _is_free(disk, query) and wanted in (None, charged_type(disk))
+        return not (only_free and disk.attached_to) and wanted in (None, charged_type(disk))
 
     return _list(market, request, Disk, PART_STATUSES, matches, lambda disk: disk_object(disk, market))
 
@@ -76,12 +76,12 @@ def delete_storage(market: Market, request: Request) -> Answer:
 def list_public_ips(market: Market, request: Request) -> Answer:
     query = Query(request.pairs)
     datacenter, city = query.id("datacenterId"), query.text("cityCode")
-    kind = query.choice("addressType", ("V4", "V6"))
+    kind, only_free = query.choice("addressType", ("V4", "V6")), query.flag("excludeAttached")
 
     def matches(address: Any) -> bool:
         place = address.cluster.datacenter
         wanted = datacenter in (None, place.id) and city in (None, place.city) and kind in (None, address.kind)
-        return wanted and _is_free(address, query)
+        return wanted and not (only_free and address.attached_to)
 
     return _list(market, request, Address, PART_STATUSES, matches, lambda address: address_object(address, market))
 
@@ -142,10 +142,6 @@ def _ilike(pattern: str) -> re.Pattern[str]:
     wild = {"%": ".*", "_": "."}
     body = "".join(wild.get(character, re.escape(character)) for character in pattern)
     return re.compile(f".*{body}.*" if not set(pattern) & {"%"} else body, re.IGNORECASE | re.DOTALL)
-
-
-def _is_free(part: Any, query: Query) -> bool:
-    return not query.flag("excludeAttached") or part.attached_to is None
 
 
 def _delete(market: Market, request: Request, kind: type[AnyPart]) -> Answer:
