@@ -7,27 +7,23 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from fluence_costwatch.core.resources import Generation, Resource
-from fluence_costwatch.errors import FluenceRefused, FluenceUnexpected
-from fluence_costwatch.fluence import vms_v2, vms_v3
+from fluence_costwatch.fluence import cloud_v2, vms_v2, vms_v3
+from fluence_costwatch.fluence.billing import FluenceBilling
+from fluence_costwatch.fluence.catalogue import Catalogue
+from fluence_costwatch.fluence.connection import Connection
+from fluence_costwatch.fluence.discovery import FluenceDiscovery
+from fluence_costwatch.fluence.gpu import GpuCloud
 from fluence_costwatch.http_client import HttpClient
 from fluence_costwatch.ports import Listing
 
 DEFAULT_API_URL: Final = "https://api.fluence.dev"
 
+GENERATIONS: Final = (Generation.CLOUD_V2, Generation.VMS_V3, Generation.VMS_V2, Generation.GPU)
+"""The generations that can be looked at, in the order in which they should be listed."""
+
 
 class _Read(Protocol):
     def __call__(self, body: bytes, *, account: str) -> tuple[Resource, ...]: ...
-
-
-# Paths of different generations differ in the order of words only, and some of them delete (`fluence-api.md` 0.2):
-# each is a constant of its generation.
-_LISTS: Final[tuple[tuple[Generation, str, _Read], ...]] = (
-    (Generation.VMS_V2, vms_v2.LIST_PATH, vms_v2.read),
-    (Generation.VMS_V3, vms_v3.LIST_PATH, vms_v3.read),
-)
-
-GENERATIONS: Final = tuple(generation for generation, _, _ in _LISTS)
-"""The generations that can be looked at."""
 
 
 class FluenceCloud:
@@ -49,15 +45,11 @@ class FluenceCloud:
         back_off: timedelta = timedelta(milliseconds=500),
         max_bytes: int = 64 * 1024 * 1024,
     ) -> None:
-        if auth not in ("x-api-key", "bearer"):
-            raise ValueError(f'auth is "x-api-key" or "bearer", not {auth!r}')
         self._account = account
-        self._key_is_sendable = bool(api_key) and all("!" <= char <= "~" for char in api_key)
-        key = api_key if self._key_is_sendable else ""
-        self._http = HttpClient(
-            api_url,
-            # One header only: servers may prefer an Authorization that they then find invalid.
-            {"Authorization": f"Bearer {key}"} if auth == "bearer" else {"X-API-KEY": key},
+        self._connection = Connection(
+            api_url=api_url,
+            api_key=api_key,
+            auth=auth,
             clock=clock,
             connect_timeout=connect_timeout,
             read_timeout=read_timeout,
@@ -67,32 +59,46 @@ class FluenceCloud:
             back_off=back_off,
             max_bytes=max_bytes,
         )
+        self._catalogue = Catalogue()
+        self._gpu = GpuCloud(account=account)
 
     def __repr__(self) -> str:
-        return f"<FluenceCloud {self._account!r} over {self._http!r}>"
+        return f"<FluenceCloud {self._account!r} over {self._connection!r}>"
 
     def close(self) -> None:
-        """Close what is open; the cloud is of no use afterwards."""
-        self._http.close()
+        """Close what is open; the cloud, its billing and its discovery are of no use afterwards."""
+        self._connection.close()
+
+    def billing(self) -> FluenceBilling:
+        """The money side of the account, over the same connection."""
+        return FluenceBilling(self._connection)
+
+    def discovery(self) -> FluenceDiscovery:
+        """Finding out which generations serve the account, over the same connection."""
+        return FluenceDiscovery(self._connection)
 
     def look(self, generation: Generation) -> Listing:
         """The complete list of `generation`. Raises FluenceError where it cannot be had completely and in time."""
-        if not self._key_is_sendable:
-            raise FluenceRefused(
-                "The key cannot be sent: it is empty or holds characters that no key has (spaces, line breaks, letters "
-                "beyond ASCII). CostWatch is blind for this account until that is mended: charges go on as uncertain."
-            )
-        for known, path, read in _LISTS:
-            if known is generation:
-                answer = self._http.get(path)
-                return Listing(
-                    generation=generation,
-                    sent_at=answer.sent_at,
-                    answered_at=answer.answered_at,
-                    resources=read(answer.body, account=self._account),
-                    clock_ahead=answer.clock_ahead,
-                )
-        raise FluenceUnexpected(
-            f"This version of CostWatch cannot look at the generation {generation.value}, so nothing is known of it: take it "
-            f"out of `generation` in the configuration; {' and '.join(GENERATIONS)} can be looked at."
+        http = self._connection.to(generation)
+        match generation:
+            case Generation.CLOUD_V2:
+                return cloud_v2.look(http, account=self._account, catalogue=self._catalogue)
+            case Generation.GPU:
+                return self._gpu.look(http)
+            # Paths of different generations differ in the order of words only, and some of them delete
+            # (`fluence-api.md` 0.2): each is a constant of its generation.
+            case Generation.VMS_V3:
+                return self._look_at(http, vms_v3.LIST_PATH, vms_v3.read, generation=generation)
+            case Generation.VMS_V2:
+                return self._look_at(http, vms_v2.LIST_PATH, vms_v2.read, generation=generation)
+
+    def _look_at(self, http: HttpClient, path: str, read: _Read, *, generation: Generation) -> Listing:
+        """A list that one request gives whole."""
+        answer = http.get(path)
+        return Listing(
+            generation=generation,
+            sent_at=answer.sent_at,
+            answered_at=answer.answered_at,
+            resources=read(answer.body, account=self._account),
+            clock_ahead=answer.clock_ahead,
         )

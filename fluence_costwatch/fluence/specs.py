@@ -7,10 +7,8 @@ from typing import Final
 import msgspec
 
 from fluence_costwatch.core.resources import Specs
-from fluence_costwatch.fluence.wire import Doubts
+from fluence_costwatch.fluence.wire import LARGEST_COUNT, Doubts
 
-# Beyond this a number of cores, addresses or MiB is a mistake and not worth showing.
-_LARGEST: Final = 10**12
 _LONGEST_DIGITS: Final = 15
 
 _COUNTED: Final = ("VCPU", "PUBLIC_IP", "NETWORK_BANDWIDTH")
@@ -59,11 +57,11 @@ def specs_of(raw: msgspec.Raw, doubts: Doubts) -> Specs | None:
             continue
         amount = _whole(entry, kind, raw, doubts)
         if amount is not None and kind in _MEASURED:
-            amount = _in_mib(amount, entry.units)
+            amount = in_mib(amount, entry.units)
         before = sums.get(kind, 0)
         # A sum of which a part is unknown is unknown.
         together = None if amount is None or before is None else before + amount
-        sums[kind] = together if together is None or together <= _LARGEST else None
+        sums[kind] = together if together is None or together <= LARGEST_COUNT else None
     return Specs(
         vcpu=sums.get("VCPU"),
         ram_mib=sums.get("RAM"),
@@ -78,13 +76,14 @@ def _whole(entry: _Entry, kind: str, raw: msgspec.Raw, doubts: Doubts) -> int | 
     if isinstance(amount, str) and amount.isascii() and amount.isdigit() and len(amount) <= _LONGEST_DIGITS:
         amount = int(amount)
     if isinstance(amount, int) and not isinstance(amount, bool):
-        return amount if 0 <= amount <= _LARGEST else None
+        return amount if 0 <= amount <= LARGEST_COUNT else None
     if amount is not None and not isinstance(amount, str):
         doubts.note("specs", raw, f"has no whole number for {kind}")
     return None
 
 
-def _in_mib(amount: int, units: object) -> int | None:
+def in_mib(amount: int, units: object) -> int | None:
+    """`amount` of `units` ("GiB", "Gi", "GB") in whole MiB, rounded down; None where the unit is not known."""
     if units is None:
         return amount
     factor = _UNITS.get(units.strip().lower()) if isinstance(units, str) else None

@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Final
+from decimal import Decimal
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -22,10 +23,16 @@ from fluence_costwatch.errors import FluenceUnexpected
 NULL: Final = msgspec.Raw(b"null")
 """The default of a field that may be absent: absent and null say the same, which is nothing."""
 
+MACHINES: Final = "list of machines"
+
+_T = TypeVar("_T")
+
 _LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _VALUE: Final = msgspec.json.Decoder()
 
 _LARGEST_MICROS: Final = int(LARGEST_PRICE) * MICROS_PER_DOLLAR
+LARGEST_COUNT: Final = 10**12
+"""Beyond this a number of cores, addresses or MiB is a mistake and not worth showing."""
 _LONGEST_ID: Final = 200
 _LONGEST_QUOTE: Final = 60
 _LONGEST_PLACE: Final = 100
@@ -37,30 +44,42 @@ _INSTANT: Final = re.compile(
 _FIRST_INSTANT: Final = datetime(2020, 1, 1, tzinfo=UTC)
 _LAST_INSTANT: Final = datetime(2100, 1, 1, tzinfo=UTC)
 
+# A number in JSON: its digits, and an exponent that an amount of money may have.
+_NUMBER: Final = re.compile(rb"(-?[0-9]{1,20}(?:\.[0-9]{1,17})?)(?:[eE]([+-]?0?[0-9]))?")
+
 # A whole escape of a string in JSON: a surrogate pair, a lone surrogate, or anything else after a backslash.
 _ESCAPE: Final = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
 
 
-def elements(body: bytes) -> list[msgspec.Raw]:
-    """The elements of the JSON array that `body` is. Raises FluenceUnexpected where it is not one, whole and valid."""
+def elements(body: bytes, *, what: str = MACHINES, is_secret: bool = False) -> list[msgspec.Raw]:
+    """The elements of the JSON array that `body` is. Raises FluenceUnexpected where it is not one, whole and valid.
+
+    The error quotes how the body begins unless it `is_secret`.
+    """
     try:
-        try:
-            return _LIST.decode(body)
-        except msgspec.ValidationError:
-            raise
-        except msgspec.DecodeError:
-            # One name with half a character in it must not hide the fleet.
-            return _LIST.decode(_ESCAPE.sub(_without_lone_surrogate, body))
+        return decoded(body, _LIST)
     except (ValueError, RecursionError) as exc:
-        raise unexpected(f"it is not a list in JSON ({exc}) but begins {shown(body)}") from exc
+        begins = "" if is_secret else f" but begins {shown(body)}"
+        raise unexpected(f"it is not a list in JSON ({exc}){begins}", what=what) from exc
 
 
-def unexpected(why: str) -> FluenceUnexpected:
-    """The error for a list that is set aside as a whole."""
+def decoded(body: bytes, decoder: msgspec.json.Decoder[_T]) -> _T:
+    """`body` as `decoder` reads it. Raises ValueError or RecursionError where it cannot."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        # One name with half a character in it must not hide the fleet.
+        return decoder.decode(_ESCAPE.sub(_without_lone_surrogate, body))
+
+
+def unexpected(why: str, *, what: str = MACHINES) -> FluenceUnexpected:
+    """The error for an answer (`what`: "list of machines") that is set aside as a whole."""
     return FluenceUnexpected(
-        f"Fluence's list of machines cannot be used: {why}. None of it is taken over: charges go on as uncertain, and nothing "
+        f"Fluence's {what} cannot be used: {why}. None of it is taken over: charges go on as uncertain, and nothing "
         "is taken for ended. If this lasts, check `generation` in the configuration, or update CostWatch."
     )
 
@@ -71,7 +90,7 @@ def shown(raw: bytes | msgspec.Raw) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
-def resource_id(raw: msgspec.Raw) -> str:
+def resource_id(raw: msgspec.Raw, *, what: str = MACHINES) -> str:
     """The id of an element. Raises FluenceUnexpected where there is none: what cannot be told apart cannot be charged."""
     try:
         value = _VALUE.decode(raw)
@@ -79,7 +98,7 @@ def resource_id(raw: msgspec.Raw) -> str:
         value = None
     id = value.strip() if isinstance(value, str) else ""
     if not id or len(id) > _LONGEST_ID or not id.isprintable():
-        raise unexpected(f"a machine in it has {shown(raw)} for an id")
+        raise unexpected(f"an element of it has {shown(raw)} for an id", what=what)
     return id
 
 
@@ -94,6 +113,23 @@ def unique(resources: Iterable[Resource]) -> tuple[Resource, ...]:
 
 
 _TWICE: Final = "id: listed more than once with different contents, of which the first is kept"
+
+
+def exact_number(raw: msgspec.Raw) -> Decimal:
+    """The number that a JSON number, or a text that is one, states digit by digit.
+
+    Raises AmountInvalid for everything else, and for numbers too long or too far from one to be an amount of money.
+    """
+    text = bytes(raw)
+    if text[:1] == b'"':
+        value = _VALUE.decode(raw)
+        return parse_decimal(value if isinstance(value, str) else "")
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        raise AmountInvalid(f"{shown(raw)} is not an amount of money")
+    mantissa = parse_decimal(match[1].decode())
+    # Servers that keep binary floats write small numbers as "5e-05".
+    return mantissa.scaleb(int(match[2])) if match[2] and mantissa else mantissa
 
 
 class Doubts:
@@ -135,6 +171,41 @@ class Doubts:
         try:
             number = parse_decimal(text)
         except AmountInvalid:
+            self.note(what, raw, "is not an amount of money")
+            return None
+        try:
+            return self._in_bounds(what, raw, Usd.exactly(number))
+        except AmountInvalid:
+            self.note(what, raw, "is finer than a micro-dollar")
+            return None
+
+    def price(self, what: str, raw: msgspec.Raw) -> Decimal | None:
+        """A metered price in dollars as text, which may be finer than a micro-dollar; null is no doubt."""
+        value = self.value(what, raw)
+        if not isinstance(value, str):
+            if value is not None:
+                self.note(what, raw, "is not a price in text")
+            return None
+        try:
+            number = parse_decimal(value)
+        except AmountInvalid:
+            self.note(what, raw, "is not an amount of money")
+            return None
+        if number < 0:
+            self.note(what, raw, "is negative")
+        elif number > LARGEST_PRICE:
+            self.note(what, raw, "is beyond any price")
+        else:
+            return number
+        return None
+
+    def number(self, what: str, raw: msgspec.Raw) -> Usd | None:
+        """An amount in dollars as a JSON number (or text), read digit by digit; null is no doubt."""
+        if raw == NULL:
+            return None
+        try:
+            number = exact_number(raw)
+        except (AmountInvalid, ValueError, RecursionError):
             self.note(what, raw, "is not an amount of money")
             return None
         try:
@@ -191,6 +262,24 @@ class Doubts:
         except ValueError:
             pass
         self.note(what, raw, "is not an IP address")
+        return None
+
+    def count(self, what: str, raw: msgspec.Raw) -> int | None:
+        """A whole number of things, such as cores or gigabytes."""
+        value = self.value(what, raw)
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_COUNT:
+            return value
+        if value is not None:
+            self.note(what, raw, "is not a number of things")
+        return None
+
+    def texts(self, what: str, raw: msgspec.Raw) -> tuple[str, ...] | None:
+        """A list of texts; None where there is none."""
+        value = self.value(what, raw)
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            return tuple(item[:_LONGEST_PLACE] for item in value)
+        if value is not None:
+            self.note(what, raw, "is not a list of texts")
         return None
 
     def datacenter(self, what: str, raw: msgspec.Raw) -> str | None:
