@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from fluence_costwatch.cli.program import CheckLine, DemoOptions, Looked, SimulateOptions
 from fluence_costwatch.core import spending, views
+from fluence_costwatch.core.reconciled import ReconcileView, Skipped
+from fluence_costwatch.core.reconciliation import Comparison
 from fluence_costwatch.core.spending import By, CalendarView, ExportRow, SpendView
 from fluence_costwatch.core.views import StatusView, VmsView, Watched
 from fluence_costwatch.ports import Backup
@@ -26,6 +28,8 @@ class FakeProgram:
     looks: tuple[Looked, ...] = ()
     lines: tuple[CheckLine, ...] = ()
     findings: tuple[str, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
     asked: dict[str, Any] = field(default_factory=dict)
 
     def now(self) -> datetime:
@@ -73,6 +77,11 @@ class FakeProgram:
     ) -> Iterator[ExportRow]:
         self._note(config=config, since=since, until=until, account=account)
         return spending.export_rows(self.facts, since=since, until=until, account=account)
+
+    def reconcile(self, config: str | None, *, apply: bool, account: str | None, days: int | None) -> ReconcileView:
+        self._note(config=config, apply=apply, account=account, days=days)
+        adjustments = tuple(filter(None, (one.adjustment() for one in self.comparisons)))
+        return ReconcileView(NOW, UTC, (), self.comparisons, adjustments, apply and bool(adjustments), self.skipped)
 
     def db_upgrade(self, config: str | None) -> str:
         self._note(config=config)

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from fluence_costwatch import __version__
-from fluence_costwatch.cli import database, exporting, reading, running
+from fluence_costwatch.cli import database, exporting, reading, reconciling, running
 from fluence_costwatch.cli.output import Output
 from fluence_costwatch.cli.program import Program
 from fluence_costwatch.errors import CostwatchError
@@ -62,6 +62,7 @@ def build_app(program: Program) -> typer.Typer:
     running.add_to(app, program)
     reading.add_to(app, program)
     exporting.add_to(app, program)
+    reconciling.add_to(app, program)
     database.add_to(app, program)
     return app
 

@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Final
 
 from fluence_costwatch.cli.output import Output
 from fluence_costwatch.cli.tables import Column
-from fluence_costwatch.cli.texts import NOTHING, UNKNOWN, counted, full_moment, label, moment, money, span, uncertain
+from fluence_costwatch.cli.texts import (
+    LONGEST_NAME,
+    NOTHING,
+    UNKNOWN,
+    counted,
+    full_moment,
+    label,
+    long_span,
+    moment,
+    money,
+    span,
+    uncertain,
+)
 from fluence_costwatch.core.history import Presence
 from fluence_costwatch.core.money import total
+from fluence_costwatch.core.outlook import Outlook
+from fluence_costwatch.core.resources import Kind, Per
+from fluence_costwatch.core.runway import Runway
 from fluence_costwatch.core.spending import By, CalendarView, SpendView
 from fluence_costwatch.core.untrusted import printable
 from fluence_costwatch.core.views import AccountStatus, StatusView, VmsView, VmView
+from fluence_costwatch.core.waste import Ground, Waste
 
 _MOST_CHARGES: Final = 50
+_MOST_WASTE: Final = 10
+_SECONDS_COUNT_BELOW: Final = timedelta(hours=1)
+_KINDS: Final = {Kind.STORAGE: "disk", Kind.PUBLIC_IP: "address"}
+_PER: Final = {Per.EPOCH: "epoch", Per.HOUR: "h"}
 _NAME: Final = 14
 _ID: Final = 11
 
 
 def show_status(view: StatusView, output: Output) -> None:
-    """One line for each account, its troubles below."""
+    """One line for each account, then its troubles, how long its balance lasts and what it wastes."""
     zone, now, accounts = view.zone, view.as_of, view.accounts
     output.say(f"As of {full_moment(now, zone=zone)}")
     output.table(
@@ -36,22 +57,108 @@ def show_status(view: StatusView, output: Output) -> None:
                     else f"{moment(each.last_success, zone=zone, today=now)} ({span(now - each.last_success)} ago)"
                     for each in accounts
                 ],
+                rank=1,
             ),
             _column("billed", [str(each.billed) for each in accounts], right=True),
             _column("a day", [money(each.burn_per_day, at_least=each.at_least) for each in accounts], right=True),
             _column("spent", [money(each.spent, at_least=each.at_least) for each in accounts], right=True),
-            *_uncertain_column([each.uncertain.dollars for each in accounts]),
+            *_outlook_columns(accounts, now=now),
+            *_uncertain_column([each.uncertain.dollars for each in accounts], rank=2),
             _column("generations", [", ".join(each.generations) for each in accounts], rank=3),
         ]
     )
     for account in accounts:
         for trouble in account.trouble:
             output.say(f"{account.account}: {printable(trouble)}")
+    for account in accounts:
+        if account.outlook is not None:
+            for line in outlook_lines(account.outlook, zone=zone, now=now):
+                output.say(f"{account.account}: {line}")
+    _show_waste([one for account in accounts for one in account.waste], output)
     at_least = any(account.at_least for account in accounts)
     burn = money(sum((account.burn_per_day for account in accounts), Decimal(0)), at_least=at_least)
     spent = money(total(account.spent for account in accounts), at_least=at_least)
     output.say(f"{burn} a day, {spent} spent{uncertain(total(account.uncertain for account in accounts))}")
     output.warn_if_at_least(at_least)
+
+
+def _outlook_columns(accounts: Sequence[AccountStatus], *, now: datetime) -> list[Column]:
+    """What is left and for how long, where a balance is known at all."""
+    outlooks = [each.outlook for each in accounts]
+    if not any(outlooks):
+        return []
+    balances = [NOTHING if each is None else money(each.balance) for each in outlooks]
+    lasting = [NOTHING if each is None else _lasting(each, now=now) for each in outlooks]
+    return [_column("balance", balances, right=True), _column("runway", lasting)]
+
+
+def _lasting(outlook: Outlook, *, now: datetime) -> str:
+    end = outlook.runway.ends_at
+    if end is None:
+        return UNKNOWN if outlook.is_latest else "> 10 years"
+    return "over" if end <= now else f"{'≤ ' if outlook.is_latest else ''}{long_span(end - now)}"
+
+
+def outlook_lines(outlook: Outlook, *, zone: tzinfo, now: datetime) -> Iterator[str]:
+    """Until when the balance lasts, what is removed at the worst afterwards, and what the balance consists of."""
+    end = outlook.runway.ends_at
+    left = f"{money(outlook.balance)} at {moment(outlook.as_of, zone=zone, today=now)}"
+    if end is None:
+        yield f"{left} lasts for more than ten years if nothing changes"
+    elif outlook.balance < 0:
+        yield f"{left} is debt"
+    elif end <= now:
+        yield f"{left} was used up at {full_moment(end, zone=zone)} if nothing changed since"
+    else:
+        until = f"{long_span(end - now)}, {full_moment(_to_the_minute(end, now=now), zone=zone)}"
+        yield f"{left} lasts {until}, if nothing changes"
+    if outlook.is_latest:
+        yield "not all prices are known, so the balance may end earlier"
+    yield from _removals(outlook.runway, zone=zone, now=now)
+    if len(outlook.features) > 1:
+        parts = ", ".join(f"{printable(name, limit=LONGEST_NAME)} {money(left)}" for name, left in outlook.features)
+        yield f"the balance is the sum of {len(outlook.features)} entries: {parts}"
+
+
+def _removals(runway: Runway, *, zone: tzinfo, now: datetime) -> Iterator[str]:
+    if runway.machines_removed_at is None:
+        return
+    machines = full_moment(_to_the_minute(runway.machines_removed_at, now=now), zone=zone)
+    text = f"at the worst machines and addresses may be removed from {machines} on"
+    if runway.disks_removed_at is None:
+        yield text
+    else:
+        disks = full_moment(_to_the_minute(runway.disks_removed_at, now=now), zone=zone)
+        yield f"{text}, disks with all data from {disks} on"
+
+
+def _to_the_minute(instant: datetime, *, now: datetime) -> datetime:
+    """`instant` without its seconds where nobody counts them yet; earlier rather than later."""
+    return instant.replace(second=0, microsecond=0) if instant - now >= _SECONDS_COUNT_BELOW else instant
+
+
+def _show_waste(found: Sequence[Waste], output: Output) -> None:
+    """The dearest waste, one line each, and its sums."""
+    for one in found[:_MOST_WASTE]:
+        kind = _KINDS.get(one.resource.kind, "machine")
+        name = label(one.resource.name, otherwise=printable(one.resource.id))
+        status = printable(one.resource.status, limit=20)
+        what = {
+            Ground.ORPHAN: f"serves no machine, costs {money(one.per_day)} a day",
+            Ground.NOT_RUNNING: f"is {status} but costs {money(one.per_day)} a day",
+            Ground.RESERVED: f"has ended, its record holds {money(one.held)}; deleting it frees that",
+        }
+        output.say(f"{one.resource.account}: {kind} {name} {what[one.ground]}")
+    if len(found) > _MOST_WASTE:
+        output.say(f"and {len(found) - _MOST_WASTE} more like these")
+    costing = [one for one in found if one.ground is not Ground.RESERVED]
+    if costing:
+        wasted = sum((one.per_day or Decimal(0) for one in costing), Decimal(0))
+        unpriced = any(one.per_day is None for one in costing)
+        output.say(f"wasted: {money(wasted, at_least=unpriced)} a day by {counted(len(costing), 'resource')}")
+    held = total(one.held for one in found)
+    if held:
+        output.say(f"reclaimable: {money(held)}")
 
 
 def show_vms(view: VmsView, output: Output) -> None:
@@ -65,14 +172,14 @@ def show_vms(view: VmsView, output: Output) -> None:
         [
             _column("name", [label(each.name, otherwise=each.id) for each in resources], least=_NAME),
             _column("status", [_status(each) for each in resources]),
-            _column("price", [f"{money(each.price)}/{each.price_per}" for each in resources], rank=3, right=True),
+            *_kind_column([each.kind for each in resources]),
+            _column("price", [f"{money(each.price)}/{_PER[each.price_per]}" for each in resources], rank=3, right=True),
             _column("a day", [money(each.burn_per_day) for each in resources], right=True),
             _column("paid until", [moment(each.paid_until, zone=zone, today=now) for each in resources]),
             _column("spent", [money(each.spent, at_least=each.at_least) for each in resources], right=True),
             *_uncertain_column([each.uncertain.dollars for each in resources]),
             _column("id", [printable(each.id) for each in resources], rank=2, least=_ID, middle=True),
             *_several("account", [each.account for each in resources], rank=1),
-            *_several("kind", [each.kind.value for each in resources], rank=5),
             *_several("generation", [each.generation.value for each in resources], rank=6),
             _column("last seen", [moment(each.last_seen, zone=zone, today=now) for each in resources], rank=4),
             _column("created", [moment(each.created_at, zone=zone, today=now) for each in resources], rank=7),
@@ -143,10 +250,15 @@ def _several(title: str, cells: Sequence[str], *, rank: int) -> list[Column]:
     return [_column(title, cells, rank=rank)] if len(set(cells)) > 1 else []
 
 
-def _uncertain_column(amounts: Sequence[Decimal]) -> list[Column]:
+def _kind_column(kinds: Sequence[Kind]) -> list[Column]:
+    """A column only where there is more than VMs."""
+    return [_column("kind", [kind.value for kind in kinds], rank=1)] if set(kinds) - {Kind.VM} else []
+
+
+def _uncertain_column(amounts: Sequence[Decimal], *, rank: int = 1) -> list[Column]:
     """A column only where there is any doubt."""
     cells = [f"+ {money(amount)}" if amount else NOTHING for amount in amounts]
-    return [_column("uncertain", cells, rank=1, right=True)] if any(amounts) else []
+    return [_column("uncertain", cells, rank=rank, right=True)] if any(amounts) else []
 
 
 def _state(account: AccountStatus) -> str:

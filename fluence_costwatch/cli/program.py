@@ -8,6 +8,7 @@ from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Literal, Protocol
 
+from fluence_costwatch.core.reconciled import ReconcileView
 from fluence_costwatch.core.spending import By, CalendarView, ExportRow, SpendView
 from fluence_costwatch.core.views import StatusView, VmsView
 from fluence_costwatch.ports import Backup
@@ -120,6 +121,10 @@ class Program(Protocol):
         self, config: str | None, *, since: datetime | None, until: datetime | None, account: str | None
     ) -> Iterator[ExportRow]:
         """The rows of the ledger, oldest first. Raises before the first row where there is nothing to read from."""
+        ...
+
+    def reconcile(self, config: str | None, *, apply: bool, account: str | None, days: int | None) -> ReconcileView:
+        """The ledger beside the provider's numbers of the last `days`; with `apply` what mends it is written."""
         ...
 
     def db_upgrade(self, config: str | None) -> str:

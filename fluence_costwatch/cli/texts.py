@@ -63,6 +63,18 @@ def span(length: timedelta) -> str:
     return "0 s"
 
 
+def long_span(length: timedelta) -> str:
+    """ "12 d 4 h", "35 min": a length in its largest unit and the next one below, rounded down."""
+    seconds = int(length.total_seconds())
+    for place, (size, unit) in enumerate(_UNITS):
+        if seconds >= size:
+            count, rest = divmod(seconds, size)
+            smaller = _UNITS[place + 1 :][:1]
+            counts = [(count, unit)] + [(rest // below, name) for below, name in smaller]
+            return " ".join(f"{number} {name}" for number, name in counts if number)
+    return "0 s"
+
+
 def label(name: str | None, *, otherwise: str) -> str:
     """A name that the API gave, harmless; what has none goes by something else."""
     return printable(name, limit=LONGEST_NAME) if name else otherwise

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, Final, TypeAlias
 
 from fluence_costwatch.core.money import price_text
+from fluence_costwatch.core.reconciled import ReconcileView
 from fluence_costwatch.core.spending import CalendarView, ExportRow, SpendView
 from fluence_costwatch.core.views import StatusView, VmsView, VmView
 
 Json: TypeAlias = dict[str, Any]
+
+_FINEST_SHARE: Final = Decimal("1e-9")
 
 EXPORT_COLUMNS: Final = (
     "account",
@@ -94,6 +97,57 @@ def calendar(view: CalendarView) -> Json:
     }
 
 
+def reconcile(view: ReconcileView) -> Json:
+    """The answer of `reconcile`: every comparison, those that agree included.
+
+    {"as_of": T, "applied": bool,
+     "drift": [{"account", "against": "total_spent"|"charges"|"balance", "usd"}],
+     "comparisons": [{"account", "against", "resource_id"|null, "name"|null, "since": T, "until": T, "ours_usd",
+                      "theirs_usd", "drift_usd", "within": bool, "believed": "provider"|"ledger"|"neither", "because"}],
+     "adjustments": [{"account", "resource_id", "since": T, "until": T, "usd"}],
+     "skipped": [{"account", "because"}]}
+
+    Drift is theirs less ours, and sums only what is not `within` rounding. The adjustments were written where `applied`
+    is true, else they would be.
+    """
+    return {
+        "as_of": instant(view.as_of),
+        "applied": view.applied,
+        "drift": [
+            {"account": account, "against": against.value, "usd": _exact(amount)}
+            for (account, against), amount in view.drift.items()
+        ],
+        "comparisons": [
+            {
+                "account": one.account,
+                "against": one.against.value,
+                "resource_id": one.resource_id,
+                "name": one.name,
+                "since": instant(one.span.start),
+                "until": instant(one.span.end),
+                "ours_usd": _exact(one.ours),
+                "theirs_usd": _exact(one.theirs),
+                "drift_usd": _exact(one.drift),
+                "within": one.within,
+                "believed": one.believed.value,
+                "because": one.because,
+            }
+            for one in view.comparisons
+        ],
+        "adjustments": [
+            {
+                "account": row.identity.account,
+                "resource_id": row.identity.id,
+                "since": instant(row.span.start),
+                "until": instant(row.span.end),
+                "usd": str(row.amount),
+            }
+            for row in view.adjustments
+        ],
+        "skipped": [{"account": one.account, "because": one.because} for one in view.skipped],
+    }
+
+
 def export_row(row: ExportRow) -> dict[str, str | None]:
     """One row of `export`, keyed by `EXPORT_COLUMNS`."""
     return {
@@ -138,3 +192,9 @@ def _instant(moment: datetime | None) -> str | None:
 
 def _price(price: Decimal | None) -> str | None:
     return None if price is None else price_text(price)
+
+
+def _exact(amount: Decimal) -> str:
+    """An amount in full, but for what a share of an epoch has beyond any meaning."""
+    finer = int(amount.as_tuple().exponent) < int(_FINEST_SHARE.as_tuple().exponent)
+    return price_text(amount.quantize(_FINEST_SHARE, ROUND_HALF_EVEN) if finer else amount)
