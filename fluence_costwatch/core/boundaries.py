@@ -54,6 +54,11 @@ def is_plausible(reported: datetime, *, moment: datetime, length: timedelta) -> 
     return reported - moment <= length + length / OFF_PHASE_ABOVE
 
 
+def is_long_past(reported: datetime, moment: datetime, length: timedelta) -> bool:
+    """Whether a next charge time lies further back than a charge is ever late: more than a length and a quarter."""
+    return moment - reported > length + length / OFF_PHASE_ABOVE
+
+
 def passage_on_grid(
     epoch: Span, *, grid: EpochGrid, former_grid: EpochGrid, seen_before: datetime, moment: datetime
 ) -> Passage:

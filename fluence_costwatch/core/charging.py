@@ -30,6 +30,7 @@ from fluence_costwatch.core.boundaries import (
     Began,
     Passage,
     first_report,
+    is_long_past,
     is_plausible,
     passage_on_grid,
     passage_reported,
@@ -60,7 +61,7 @@ def seen(
     `seen_before` is its last sighting. `claimed_by` is the account that charges this id already, if another one does:
     then it is not charged here.
     """
-    resource, reported = _believable(resource, look)
+    resource, reported = _believable(resource, look, once_reported=state is not None and state.phase is Phase.REPORTED)
     charged = is_charged(resource.status, resource.generation) and claimed_by is None
     if state is None or seen_before is None:
         outcome = Outcome(first_state(resource, look))
@@ -105,8 +106,12 @@ def _is_known(resource: Resource) -> bool:
     return resource.price is not None and (is_metered(resource.generation) or amount_of(resource.price) is not None)
 
 
-def _believable(resource: Resource, look: Look) -> tuple[Resource, datetime | None]:
-    """`resource` without a creation time that cannot be right, and its charge time if that can be."""
+def _believable(resource: Resource, look: Look, *, once_reported: bool) -> tuple[Resource, datetime | None]:
+    """`resource` without a creation time that cannot be right, and its charge time if that can be.
+
+    A charge time may be stuck for days, but only of a resource that is known to have been there: a creation before it
+    says so, or that charge times were reported before.
+    """
     problems = list(resource.problems)
     created, reported = resource.created_at, resource.next_charge_at
     length = look.grid.length
@@ -118,6 +123,9 @@ def _believable(resource: Resource, look: Look) -> tuple[Resource, datetime | No
         reported = None
     if reported is not None and created is not None and reported <= created:
         problems.append("next_charge_at: is not later than the creation")
+        reported = None
+    if reported is not None and created is None and not once_reported and is_long_past(reported, look.moment, length):
+        problems.append("next_charge_at: lies more than an epoch back")
         reported = None
     return replace(resource, created_at=created, problems=tuple(problems)), reported
 
@@ -138,7 +146,7 @@ def _known(
         outcome = _end_life(outcome, at=created)
         if is_metered(resource.generation):
             return metering.first_sight(outcome, resource, look, charged=charged)
-        return open_life(outcome, resource, look, reported=reported) if charged else outcome
+        return open_life(outcome, resource, look, reported=reported) if charged else open_ended(outcome, resource, look)
     counted_elsewhere = former.retired or former.charged_under is not None
     if is_metered(resource.generation) and is_metered(former.generation):
         return _known_metered(
@@ -194,18 +202,18 @@ def _known_metered(
 
 def _is_another_life(former: ResourceState, created: datetime) -> bool:
     """Whether the id came back as another machine: absent meanwhile, and created at another time, later than the
-    newest epoch of the former one began."""
-    return (
-        former.presence is not Presence.PRESENT
-        and former.created_at is not None
-        and former.created_at != created
-        and (former.epoch is None or former.epoch.start < created)
-    )
+    newest epoch of the former one began (or ended, where its row is closed)."""
+    if former.presence is Presence.PRESENT or former.created_at is None or former.created_at == created:
+        return False
+    if former.epoch is None:
+        return True
+    closed = former.epoch_charge is not None and former.epoch_charge.closed
+    return former.epoch.end <= created if closed else former.epoch.start < created
 
 
 def _end_life(outcome: Outcome, *, at: datetime) -> Outcome:
     """`outcome` with the former life over, its last epoch cut so that the next one cannot overlap it."""
-    outcome = give_up_total(outcome)
+    outcome = _forget_absence(give_up_total(outcome), since=at)
     epoch = outcome.state.epoch
     if epoch is not None:
         outcome = close(move_end(outcome, min(epoch.end, at)))
@@ -264,6 +272,8 @@ def _following(outcome: Outcome, began: Iterable[Began]) -> Iterable[Began]:
 
 def _passage(state: ResourceState, epoch: Span, look: Look, *, reported: datetime | None, since: datetime) -> Passage:
     length = look.grid.length
+    if reported is None and state.due_prices:
+        reported = epoch.end  # known to be late: one look without a report does not mean that it was charged
     if reported is not None and state.phase is Phase.REPORTED:
         return passage_reported(epoch, reported=reported, length=length, moment=look.moment)
     if reported is not None:
@@ -348,13 +358,18 @@ def _resume(
     former, length = outcome.state.epoch, look.grid.length
     if former is None:
         start, end = _epoch_now(outcome.state, look, reported=reported)
+        if resource.created_at is not None and resource.created_at <= look.moment:
+            start = max(start, resource.created_at)
     elif reported is not None and nearest_count(reported - former.end, length) <= 0:
+        outcome = _forget_absence(outcome, since=former.end)
         return go_on(outcome, resource, look, reported=reported, seen_before=look.moment)
     elif reported is None and look.moment < former.end:
         return outcome
     else:
         start, end = _epoch_now(outcome.state, look, reported=reported)
         start = max(start, former.end)
+        if doubtful_since is not None:  # a boundary nearer to the start of the former epoch than to its end is its own
+            doubtful_since = max(doubtful_since, former.end - length / 2)
     price = amount_of(resource.price)
     amount = price if price is not None else amount_of(outcome.state.price)
     outcome = _forget_absence(outcome, since=start)
@@ -407,13 +422,15 @@ def _end(outcome: Outcome, resource: Resource, look: Look, *, seen_before: datet
     state, length = outcome.state, look.grid.length
     if resource.generation is Generation.GPU and _was_refunded(state, resource):
         return _refund(outcome, look)
-    changed = resource.status_changed_at
+    changed, due = resource.status_changed_at, state.due_prices
     if changed is not None and not seen_before <= changed <= look.answered_at:
         changed = None
     if state.epoch is not None:
         for start in starts_after(state.epoch, length=length, until=changed or look.answered_at):
             span = Span(start, start + length)
-            amount, above = price_at(start, before=state.price, now=resource.price, moment=look.moment)
+            before, now = (state.price, resource.price) if not due else (min(due), max(due))
+            amount, above = price_at(start, before=before, now=now, moment=span.end if due else look.moment)
+            due = ()
             needed = length / (SHORT_FRAGMENT_BELOW if start > seen_before else LATE_AFTER)
             certain = changed is not None and changed - start > needed and outcome.state.epoch is not None
             if certain and outcome.state.epoch is not None and outcome.state.epoch.end == start:
@@ -438,7 +455,7 @@ def _refund(outcome: Outcome, look: Look) -> Outcome:
     """A GPU instance that failed before it ran is refunded in full (`fluence-api.md` 5.4)."""
     outcome = give_up_total(outcome)
     state = outcome.state
-    begun = state.created_at if state.created_at is not None else state.first_seen
+    begun = state.epoch.start if state.epoch is not None else state.first_seen
     span = Span(min(begun, look.moment), look.moment)
     outcome = correct(outcome, amount=-state.charged, span=span, reason=Reason.REFUND)
     return outcome.then(replace(outcome.state, doubts=(), unpriced=()))
@@ -466,9 +483,11 @@ def absent(state: ResourceState, look: Look, *, seen_before: datetime) -> Outcom
     if is_metered(state.generation):
         return metering.leave(outcome, look, seen_before=seen_before, until=since)
     if state.billed and state.epoch is not None:
+        price = max(state.due_prices, default=state.price)
         for start in starts_after(state.epoch, length=look.grid.length, until=since):
             span = Span(start, start + look.grid.length)
-            outcome = doubt(outcome, span=span, amount=amount_of(state.price), cause=Cause.AFTER_LAST_SIGHT)
+            outcome = doubt(outcome, span=span, amount=amount_of(price), cause=Cause.AFTER_LAST_SIGHT)
+            price = state.price
     return give_up_total(outcome)
 
 
