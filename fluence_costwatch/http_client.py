@@ -242,7 +242,9 @@ class HttpClient:
                 if deadline.is_over:
                     raise _Transient(f"No complete answer to {request} within {within.total_seconds():.3g} s.")
                 answered_at = max(self._clock(), sent_at)
-                return HttpAnswer(response.status_code, dict(response.headers), bytes(body), sent_at, answered_at)
+                return HttpAnswer(
+                    response.status_code, dict(response.headers), self._without_secrets(body), sent_at, answered_at
+                )
             except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL, UnicodeError):
                 # The text of the exception may quote the headers.
                 raise FluenceUnexpected(
@@ -307,6 +309,12 @@ class HttpClient:
                 if len(body) >= _LARGEST_ERROR_BODY:
                     break
         return self._quotable(_words_of(bytes(body)))
+
+    def _without_secrets(self, body: bytearray) -> bytes:
+        """`body` with every secret struck out: whoever reads it quotes what it cannot understand."""
+        if self._secrets is None:
+            return bytes(body)
+        return re.sub(self._secrets.pattern.encode("latin-1"), b"***", bytes(body), flags=re.IGNORECASE)
 
     def _quotable(self, text: str) -> str:
         """`text` as it may stand in a message: no secret, no control characters, not long."""
