@@ -11,12 +11,12 @@ from . import delivery, distortions, pages
 
 KINDS: tuple[str, ...] = (*delivery.MODIFIERS, *delivery.DELIVERIES, *distortions.DISTORTIONS, *pages.PAGE_FAULTS)
 
-_COMMON = ("kind", "times", "path", "method", "effect")
+_COMMON = ("kind", "times", "path", "method", "account", "effect")
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault; None in `times`: until cleared, in `path` and `method`: any, in `effect`: as its kind has it.
+    """One fault; None in `times`: until cleared, in `path`, `method` and `account`: any, in `effect`: as its kind has it.
 
     A `*` in the path stands for anything, such as the ids in `/gpu/instances/vms/*`.
     """
@@ -26,11 +26,13 @@ class Fault:
     times: int | None = None
     path: str | None = None
     method: str | None = None
+    account: str | None = None
     effect: bool | None = None
     """Whether the request is carried out although its answer goes wrong."""
 
-    def matches(self, method: str, path: str) -> bool:
-        return self.method in (None, method) and (self.path is None or fnmatchcase(path, self.path))
+    def matches(self, method: str, path: str, account: str | None) -> bool:
+        meant = self.method in (None, method) and self.account in (None, account)
+        return meant and (self.path is None or fnmatchcase(path, self.path))
 
     @property
     def carries_out(self) -> bool:
@@ -53,27 +55,34 @@ class Misbehaviour:
     def clear(self, kind: str | None = None) -> None:
         self._faults = [] if kind is None else [fault for fault in self._faults if fault.kind != kind]
 
-    def take_modifiers(self, method: str, path: str) -> list[Fault]:
+    def take_modifiers(self, method: str, path: str, account: str | None) -> list[Fault]:
         """All that go with whatever else happens: latency, wrong dates."""
-        return self._take(method, path, delivery.MODIFIERS)
+        return self._take(method, path, account, delivery.MODIFIERS)
 
-    def take_delivery(self, method: str, path: str) -> Fault | None:
+    def take_delivery(self, method: str, path: str, account: str | None) -> Fault | None:
         """The first fault that decides how the answer arrives, if it does."""
-        return next(iter(self._take(method, path, delivery.DELIVERIES, limit=1)), None)
+        return next(iter(self._take(method, path, account, delivery.DELIVERIES, limit=1)), None)
 
-    def take_distortions(self, method: str, path: str) -> list[Fault]:
+    def take_distortions(self, method: str, path: str, account: str | None) -> list[Fault]:
         """All that change what a list says, in order."""
-        return self._take(method, path, distortions.DISTORTIONS)
+        return self._take(method, path, account, distortions.DISTORTIONS)
 
-    def take_page_faults(self, method: str, path: str, *, page: int) -> list[Fault]:
+    def take_page_faults(self, method: str, path: str, account: str | None, *, page: int) -> list[Fault]:
         """All that change how a list is cut into pages, in order; those that mean another page wait for it."""
-        return self._take(method, path, pages.PAGE_FAULTS, page=page)
+        return self._take(method, path, account, pages.PAGE_FAULTS, page=page)
 
     def _take(
-        self, method: str, path: str, kinds: Iterable[str], *, limit: int | None = None, page: int | None = None
+        self,
+        method: str,
+        path: str,
+        account: str | None,
+        kinds: Iterable[str],
+        *,
+        limit: int | None = None,
+        page: int | None = None,
     ) -> list[Fault]:
         names = tuple(kinds)
-        matching = [fault for fault in self._faults if fault.kind in names and fault.matches(method, path)]
+        matching = [fault for fault in self._faults if fault.kind in names and fault.matches(method, path, account)]
         taken = [fault for fault in matching if fault.params.get("page") in (None, page)][:limit]
         used = [id(fault) for fault in taken]
         self._faults = [left for fault in self._faults for left in (_used(fault) if id(fault) in used else [fault])]
@@ -102,6 +111,7 @@ def read_fault(fields: dict[str, Any]) -> Fault:
         times=times,
         path=fields.get("path"),
         method=fields.get("method"),
+        account=fields.get("account"),
         effect=fields.get("effect"),
     )
 

@@ -20,25 +20,19 @@ from urllib.parse import parse_qsl, urlsplit
 
 from . import control
 from .actions import Stage
+from .api import Api
 from .clock import Clock
 from .control import Control
-from .delivery import HTML_TYPE, PAGE, Reply, deliver, send
-from .distortions import distort
-from .generations import ROUTES
-from .keys import Key
+from .delivery import Reply, deliver, send
 from .market import Market
 from .misbehaviour import Fault, Misbehaviour
 from .options import Options
-from .pages import cut
 from .record import Record
-from .refusals import NoSuch, Refused
-from .wire import OLD_MANNERS, Answer, BadRequest, Manners, Request, Route, error
+from .wire import Answer, error
 
 HOST = "127.0.0.1"
 SHUTDOWN_POLL_SECONDS = 0.02
-GPU_PREFIX = "/gpu/"
 NO_LINGER = struct.pack("ii", 1, 0)
-EXPIRED = "API key has expired"
 
 
 class Simulator:
@@ -52,17 +46,9 @@ class Simulator:
         self.record = Record()
         stage = Stage(self.market, self.options.script)
         self._control = Control(self.market, stage, self.misbehaviour, self.record)
-        self._spoken = {a.name: a.generations or self.options.generations for a in self.options.accounts}
-        self._routes = [
-            (name, route)
-            for name in ROUTES
-            if name in self.options.generations or any(name in own for own in self._spoken.values())
-            for route in ROUTES[name]
-            if route.spoken(self.options)
-        ]
+        self._api = Api(self.market, self.misbehaviour)
         self._port = self.options.port
         self._lock = threading.Lock()
-        self._count = 0
         self._server: _Server | None = None
 
     @property
@@ -121,99 +107,20 @@ class Simulator:
         """Record a request; the faults that it meets on its way."""
         path = urlsplit(target).path
         with self._lock:
-            now, key = self.market.settle(), self._key_in(headers, self._manners(path))
-            account = None if key is None else key.account
+            now, account = self.market.settle(), self._api.account_of(target, headers)
             self.record.add(at=now, method=method, path=target, headers=headers.items(), body=body, account=account)
-            return self.misbehaviour.take_modifiers(method, path), self.misbehaviour.take_delivery(method, path)
+            modifiers = self.misbehaviour.take_modifiers(method, path, account)
+            return modifiers, self.misbehaviour.take_delivery(method, path, account)
 
     def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Answer:
         """The answer of the API, distorted where it was told so."""
-        parts = urlsplit(target)
         with self._lock:
             self.market.settle()
-            self._count += 1
-            answer = self._answer(method, parts.path, parts.query, headers, body)
-            return self._distorted(answer, method, parts.path) if answer.listed else answer
+            return self._api.answer(method, target, headers, body)
 
     def explain(self, target: str, status: int) -> Answer:
         """How an error without any reason looks on that path."""
-        manners = self._manners(urlsplit(target).path)
-        return manners.error(self.options, status, manners.phrase(status), None)
-
-    def _answer(self, method: str, path: str, query: str, headers: dict[str, str], body: bytes) -> Answer:
-        found = self._found(path)
-        manners = self._manners(path)
-        route, holes = next(((r, h) for _, r, h in found if r.method == method), (None, {}))
-        if not found:
-            return self._not_found(manners)
-        if route is None:
-            return manners.error(self.options, 405, "Method Not Allowed", None)
-        key = self._key_in(headers, route.manners)
-        if not route.open:
-            if key is None or key.expired:
-                status, text = route.manners.bad_key
-                return route.manners.error(self.options, status, text if key is None else EXPIRED, None)
-            if not any(name in self._spoken[key.account] for name, r, _ in found if r.method == method):
-                return self._not_found(manners)
-            if refusal := self._refusal(route, key, path):
-                return route.manners.error(self.options, 403, refusal, None)
-        pairs = tuple(parse_qsl(query, keep_blank_values=True))
-        account = next(iter(self._spoken)) if key is None else key.account
-        shown = Key(account) if key is None else key
-        return self._carry_out(route, Request(account, dict(pairs), body, self._count, pairs, holes, shown))
-
-    def _found(self, path: str) -> list[tuple[str, Route, dict[str, str]]]:
-        """The routes of this very path, else those whose holes it fills."""
-        matches = [(name, route, route.match(path)) for name, route in self._routes]
-        found = [(name, route, holes) for name, route, holes in matches if holes is not None]
-        return [item for item in found if item[1].path == path] or found
-
-    def _manners(self, path: str) -> Manners:
-        return next((route.manners for _, route, _ in self._found(path)), OLD_MANNERS)
-
-    def _not_found(self, manners: Manners) -> Answer:
-        if self.options.not_found == "html":
-            return Answer(404, text=PAGE.decode().replace("Bad gateway", "Not found"), content_type=HTML_TYPE)
-        return manners.error(self.options, 404, "Not Found", None)
-
-    def _refusal(self, route: Route, key: Key, path: str) -> str | None:
-        if route.scope is not None and route.scope not in key.scopes:
-            return f"Missing scope {route.scope}"
-        return "Read-only keys are not accepted" if path.startswith(GPU_PREFIX) and key.reads_only else None
-
-    def _distorted(self, answer: Answer, method: str, path: str) -> Answer:
-        page, inner = answer.page, isinstance(answer.value, dict)
-        rows = page.rows if page is not None else answer.value["items"] if inner else answer.value
-        for fault in self.misbehaviour.take_distortions(method, path):
-            rows = distort(rows, fault.kind, fault.params)
-        if page is not None:
-            faults = self.misbehaviour.take_page_faults(method, path, page=page.index + page.base)
-            value: Any = cut(replace(page, rows=rows), [(fault.kind, fault.params) for fault in faults])
-        else:
-            value = {**answer.value, "items": rows} if inner else rows
-        return replace(answer, value=value, page=None)
-
-    def _carry_out(self, route: Route, request: Request) -> Answer:
-        manners = route.manners
-        try:
-            return route.answer(self.market, request)
-        except BadRequest as exc:
-            return manners.error(self.options, 400, str(exc), None)
-        except NoSuch as exc:
-            return manners.error(self.options, 404, str(exc), None)
-        except Refused as exc:
-            return manners.error(self.options, manners.refused(exc.code), str(exc), exc.code)
-
-    def _key_in(self, headers: dict[str, str], manners: Manners) -> Key | None:
-        """The key that the request carries; where there are two, only that of a bearer counts, which newer ones refuse."""
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        bearer = scheme.lower() == "bearer"
-        if manners.api_key_only:
-            return None if bearer else self.market.keys.get(headers.get("x-api-key", ""))
-        accepted = self.options.auth
-        if "authorization" in headers and accepted != "x-api-key":
-            return self.market.keys.get(token.strip()) if bearer else None
-        return self.market.keys.get(headers.get("x-api-key", "")) if accepted != "bearer" else None
+        return self._api.explain(target, status)
 
 
 def serve(options: Options, *, on_ready: Callable[[Simulator], None]) -> None:

@@ -247,7 +247,10 @@ class Marketplace:
         return entries
 
     def misbehave(self, kind: str, times: int | None = None, **fields: Any) -> None:
-        """Have this fault for the next `times` requests that match `path` and `method`, or until `behave()`."""
+        """Have this fault for the next `times` requests that match, or until `behave()`.
+
+        `path` (in which `*` is anything), `method` and `account` narrow down which those are.
+        """
         self._post("faults", kind=kind, times=times, **fields)
 
     def behave(self, kind: str | None = None) -> None:

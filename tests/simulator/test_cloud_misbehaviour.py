@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from fluence_costwatch.simulator import AccountOptions
 from fluence_costwatch.simulator.distortions import DISTORTIONS, HOSTILE_NAMES
 from fluence_costwatch.simulator.pages import PAGE_FAULTS
 from tests.servers.marketplace import CloudIds, Marketplace, marketplace
@@ -202,6 +203,18 @@ def test_errors_come_in_the_words_of_the_path(market: Marketplace) -> None:
         )
     ]
     assert [200, 200] == [ask(market, path).status for path in ("/gpu/instances/", f"/gpu/instances/{gpu}")]
+
+
+def test_a_fault_may_mean_one_account() -> None:
+    accounts = (AccountOptions("red", ("red",)), AccountOptions("blue", ("blue",)))
+    with marketplace(generations=("cloud-v2",), accounts=accounts) as market:
+        market.misbehave("status", code=500, account="red")
+        market.misbehave("page_without", account="blue")
+
+        assert (500, ["items"]) == (
+            ask(market, "/v2/vms", headers={"X-API-KEY": "red"}).status,
+            list(ask(market, "/v2/vms", headers={"X-API-KEY": "blue"}).json()),
+        )
 
 
 def test_a_deletion_whose_answer_is_lost_happened_or_did_not(market: Marketplace) -> None:
