@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
@@ -28,6 +28,8 @@ from fluence_costwatch.config.settings import (
     ServerSettings,
     Settings,
 )
+from fluence_costwatch.config.values import GPU
+from fluence_costwatch.core.epochs import UTC_HOURS
 from fluence_costwatch.errors import ConfigInvalid
 
 _Table = TypeVar("_Table", bound=tables.Table)
@@ -69,7 +71,7 @@ def load(path: str | None, *, environ: Mapping[str, str], read_secrets: bool = T
         server=ServerSettings(*server.listen, token, server.metrics_without_token),
         log=LogSettings(log.format, log.level),
         display=DisplaySettings(display.zone or ZoneInfo("UTC")),
-        alerts=AlertSettings(alerts.stale_after),
+        alerts=AlertSettings(alerts.stale_after, alerts.drift_tolerance),
         accounts=accounts,
         remarks=tuple(findings.remarks),
     )
@@ -161,7 +163,7 @@ def _accounts(
         findings.problem("accounts", "each account must be a table that begins with [[accounts]], in double brackets")
         return ()
     if not found:
-        findings.problem("accounts", "at least one is needed: [[accounts]] with name, generation and api_key_file")
+        findings.problem("accounts", "at least one is needed: [[accounts]] with name and api_key_file")
     accounts: list[AccountSettings] = []
     keys: list[Secret] = []
     names: dict[object, int] = {}
@@ -213,6 +215,8 @@ def _note_slow_polls(document: Mapping[str, object], findings: Findings) -> None
     for index, item in enumerate(found if isinstance(found, list) else ()):
         if isinstance(item, dict) and isinstance(item.get("epoch"), dict) and "length" in item["epoch"]:
             lengths.append((dotted("accounts", index, "epoch", "length"), _duration(item, "epoch", "length", None)))
+        if isinstance(item, dict) and GPU in _named_generations(item):
+            lengths.append((f"an epoch of {dotted('accounts', index, 'generation')} = {shown(GPU)}", UTC_HOURS.length))
     known = [(length, where) for where, length in lengths if length is not None]
     if interval is None or not known:
         return
@@ -223,6 +227,11 @@ def _note_slow_polls(document: Mapping[str, object], findings: Findings) -> None
             f"must be shorter than half of {where} ({format_duration(shortest)}), so that every epoch is looked at, "
             f"is {format_duration(interval)}",
         )
+
+
+def _named_generations(account: Mapping[str, object]) -> Sequence[object]:
+    named = account.get("generation")
+    return named if isinstance(named, list) else (named,)
 
 
 def _duration(document: Mapping[str, object], table: str, key: str, default: timedelta | None) -> timedelta | None:

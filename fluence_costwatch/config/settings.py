@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -62,14 +63,21 @@ class DisplaySettings:
 
 @dataclass(frozen=True, slots=True)
 class AlertSettings:
-    """When an account without a successful look counts as stale, unless three polls take longer."""
+    """When an account without a successful look counts as stale, unless three polls take longer.
+
+    `drift_tolerance` is the part of the provider's figure by which the ledger may differ from it without an alert.
+    """
 
     stale_after: timedelta
+    drift_tolerance: Decimal
 
 
 @dataclass(frozen=True, slots=True)
 class AccountSettings:
-    """One API key and what to look at with it; `generations` and `epoch` are resolved, `api_url` ends without a slash."""
+    """One API key and what to look at with it; `epoch` is resolved, `api_url` ends without a slash.
+
+    `generations` is ("auto",) where the account is to find out by itself which of them answer.
+    """
 
     name: str
     generations: tuple[str, ...]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, time, timedelta
+from decimal import Decimal
 from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, PlainValidator, StrictBool, StrictSt
 
 from fluence_costwatch.config.durations import parse_duration
 from fluence_costwatch.config.values import (
+    AUTO,
     parse_account_name,
     parse_anchor,
     parse_api_url,
@@ -18,6 +20,7 @@ from fluence_costwatch.config.values import (
     parse_generations,
     parse_instant,
     parse_listen,
+    parse_ratio,
     parse_zone,
 )
 
@@ -85,13 +88,14 @@ class AlertsTable(Table):
     """`[alerts]`."""
 
     stale_after: Duration = timedelta(minutes=15)
+    drift_tolerance: Annotated[Decimal, PlainValidator(parse_ratio)] = Decimal("0.01")
 
 
 class AccountTable(Table):
     """`[[accounts]]`; exactly one of the three forms of the key is given, which is judged beside this table."""
 
     name: Annotated[str, PlainValidator(parse_account_name)]
-    generation: Annotated[tuple[str, ...], PlainValidator(parse_generations)]
+    generation: Annotated[tuple[str, ...], PlainValidator(parse_generations)] = (AUTO,)
     api_url: Annotated[str, PlainValidator(parse_api_url)] = "https://api.fluence.dev"
     api_key_file: StrictStr | None = None
     api_key_env: StrictStr | None = None
@@ -116,6 +120,6 @@ SECTIONS: Final = (
 LATER_SECTIONS: Final = ("targets", "notify", "budgets", "rules", "signals", "deletion")
 LATER_KEYS: Final = (
     ("server", ("public_url",)),
-    ("alerts", ("repeat", "drift_tolerance")),
+    ("alerts", ("repeat",)),
     ("accounts", ("delete_api_key_file", "delete_body")),
 )

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from fluence_costwatch.config.problems import nearest, shown
+from fluence_costwatch.config.problems import listed, nearest, shown
 
-SUPPORTED_GENERATIONS: Final = ("vms-v2", "vms-v3")
-LATER_GENERATIONS: Final = ("auto", "cloud-v2", "gpu")
+GPU: Final = "gpu"
+GENERATIONS: Final = ("cloud-v2", "vms-v3", "vms-v2", GPU)
+AUTO: Final = "auto"
 LARGEST_COUNT: Final = 1_000
 
-_GENERATIONS_RIGHT: Final = 'supported are "vms-v2", "vms-v3" or a list of both'
+_GENERATIONS_RIGHT: Final = f'write "{AUTO}" alone, or one or a list of {listed(GENERATIONS, last="and")}'
+_RATIO: Final = re.compile(r"[0-9]*\.?[0-9]+(e-[0-9]{1,2})?")
+_LONGEST_RATIO: Final = 20
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 
@@ -80,20 +84,30 @@ def parse_account_name(value: object) -> str:
 
 
 def parse_generations(value: object) -> tuple[str, ...]:
-    """One generation or a list of different ones, in the order in which they are listed."""
+    """One generation or a list of different ones, in the order in which they are listed; or "auto" alone."""
     names = value if isinstance(value, list) else [value]
     if not names:
         raise ValueError(f"must name at least one generation; {_GENERATIONS_RIGHT}")
     for name in names:
-        if name in LATER_GENERATIONS:
-            raise ValueError(f"{shown(name)} is not supported by this version; {_GENERATIONS_RIGHT}")
-        if name not in SUPPORTED_GENERATIONS:
-            guess = nearest(name, SUPPORTED_GENERATIONS) if isinstance(name, str) else None
+        if name not in (AUTO, *GENERATIONS):
+            guess = nearest(name, (AUTO, *GENERATIONS)) if isinstance(name, str) else None
             hint = f"did you mean {shown(guess)}? " if guess else ""
             raise ValueError(f"{shown(name)} is no generation; {hint}{_GENERATIONS_RIGHT}")
+    if AUTO in names and len(names) > 1:
+        raise ValueError(f'"{AUTO}" finds out by itself which generations answer, so it stands alone')
     if len(set(names)) < len(names):
         raise ValueError(f"names a generation twice; {_GENERATIONS_RIGHT}")
     return tuple(names)
+
+
+def parse_ratio(value: object) -> Decimal:
+    """A ratio from 0 to 1 as it is written, in quotes or not: "0.01" is one hundredth exactly."""
+    right = 'must be a ratio from 0 to 1, as in "0.01"'
+    bare = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
+    text = str(value) if bare else value
+    if not isinstance(text, str) or not _RATIO.fullmatch(text) or len(text) > _LONGEST_RATIO or Decimal(text) > 1:
+        raise ValueError(f"{right}, is {shown(value)}")
+    return Decimal(text)
 
 
 def parse_listen(value: object) -> tuple[str, int]:

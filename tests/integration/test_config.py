@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import FrozenInstanceError, asdict
 from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -68,7 +69,7 @@ def read(folder: Path, text: str, *, mode: int = 0o644, **environ: str) -> Setti
     path = folder / "config.toml"
     path.write_text(text, encoding="utf-8")
     path.chmod(mode)
-    usual = {"HOME": str(folder), "SECOND_KEY": "second-key", "EMPTY_KEY": ""}
+    usual = {"HOME": str(folder), "SECOND_KEY": "second-key", "THIRD_KEY": "third-key", "EMPTY_KEY": ""}
     return load(str(path), environ={**usual, **environ})
 
 
@@ -90,10 +91,10 @@ def test_every_key_of_a_good_file_arrives(shelf: Path) -> None:
     assert Secret("server-token") == good.server.token
     assert ("json", "debug") == (good.log.format, good.log.level)
     assert ZoneInfo("Europe/Berlin") == good.display.zone
-    assert timedelta(minutes=20) == good.alerts.stale_after
+    assert (timedelta(minutes=20), Decimal("0.025")) == (good.alerts.stale_after, good.alerts.drift_tolerance)
     assert () == good.remarks
 
-    first, second = good.accounts
+    first, second, third = good.accounts
     assert ("main", ("vms-v3", "vms-v2"), "bearer") == (first.name, first.generations, first.auth)
     assert ("https://fluence.example/base", Secret("main-key")) == (first.api_url, first.api_key)
     assert EpochSettings(time(6, 30, 15), timedelta(minutes=10)) == first.epoch
@@ -101,6 +102,7 @@ def test_every_key_of_a_good_file_arrives(shelf: Path) -> None:
     assert ("second.account-2_b", ("vms-v2",), "x-api-key") == (second.name, second.generations, second.auth)
     assert ("http://127.0.0.1:18080", Secret("second-key")) == (second.api_url, second.api_key)
     assert (good.epoch, None) == (second.epoch, second.charge_from)
+    assert ("third", ("cloud-v2", "gpu")) == (third.name, third.generations)
 
 
 def test_settings_are_frozen(shelf: Path) -> None:
@@ -149,11 +151,12 @@ def test_all_problems_of_a_file_are_reported_at_once(shelf: Path) -> None:
         zone = "Mars"
         [alerts]
         stale_after = true
+        drift_tolerance = -1
         [deletion]
         mode = "execute"
         [[accounts]]
         name = "a b"
-        generation = "auto"
+        generation = "automatic"
         api_key = "{SECRET}"
         auth = "{SECRET}"
         [[accounts]]
@@ -180,7 +183,7 @@ def test_all_problems_of_a_file_are_reported_at_once(shelf: Path) -> None:
             "server.public_url",
             "server.token_file",
         ),
-        *("log.format", "log.level", "display.zone", "alerts.stale_after"),
+        *("log.format", "log.level", "display.zone", "alerts.stale_after", "alerts.drift_tolerance"),
         *("accounts[0].name", "accounts[0].generation", "accounts[0].api_key", "accounts[0].auth"),
         *(
             "accounts[1]",
@@ -220,7 +223,7 @@ class TestExample:
 
         loaded = read(tmp_path, EXAMPLE.read_text())
 
-        assert [("main", ("vms-v3",))] == [(account.name, account.generations) for account in loaded.accounts]
+        assert [("main", ("auto",))] == [(account.name, account.generations) for account in loaded.accounts]
         assert () == loaded.remarks
 
     def test_what_it_shows_commented_out_is_the_default(self, tmp_path: Path) -> None:
@@ -518,6 +521,68 @@ class TestValues:
 
         assert problem.startswith("accounts[0].charge_from: must be an instant")
 
+    @pytest.mark.parametrize(
+        ("line", "expected"),
+        [
+            pytest.param("", ("auto",), id="without any it finds out by itself"),
+            pytest.param('generation = "auto"', ("auto",), id="found out by itself"),
+            pytest.param('generation = ["auto"]', ("auto",), id="auto in a list of its own"),
+            pytest.param('generation = "cloud-v2"', ("cloud-v2",), id="one"),
+            pytest.param(
+                'generation = ["gpu", "vms-v2", "cloud-v2", "vms-v3"]',
+                ("gpu", "vms-v2", "cloud-v2", "vms-v3"),
+                id="all in their order",
+            ),
+        ],
+    )
+    def test_generations_are_named_or_found_out(self, shelf: Path, line: str, expected: tuple[str, ...]) -> None:
+        text = f'[[accounts]]\nname = "main"\napi_key_file = "main.key"\n{line}\n'
+
+        assert expected == read(shelf, text).accounts[0].generations
+
+    @pytest.mark.parametrize(
+        ("value", "expected"),
+        [
+            ('"0.01"', "0.01"),
+            ("0.01", "0.01"),
+            ('".5"', "0.5"),
+            ("0", "0"),
+            ("1", "1"),
+            ("1e-5", "0.00001"),
+            ('"1.0"', "1"),
+        ],
+    )
+    def test_a_ratio_is_exactly_what_is_written(self, shelf: Path, value: str, expected: str) -> None:
+        loaded = read(shelf, f"[alerts]\ndrift_tolerance = {value}\n{ACCOUNT}")
+
+        assert Decimal(expected) == loaded.alerts.drift_tolerance
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            '"-0.01"',
+            "-0.01",
+            "nan",
+            "inf",
+            "true",
+            '"0,01"',
+            '""',
+            '"."',
+            '"1.0000000000000000001"',
+            '"1e-9999"',
+            '"٠.١"',
+        ],
+    )
+    def test_what_is_no_ratio_is_refused(self, shelf: Path, value: str) -> None:
+        (problem,) = problems_of(shelf, f"[alerts]\ndrift_tolerance = {value}\n{ACCOUNT}")
+
+        assert problem.startswith("alerts.drift_tolerance: must be a ratio from 0 to 1")
+
+    def test_gpu_needs_a_look_in_every_half_hour_whatever_the_epoch(self, shelf: Path) -> None:
+        text = f'[poll]\ninterval = "29m"\n{ACCOUNT.replace("vms-v2", "gpu")}'
+
+        assert timedelta(minutes=29) == read(shelf, text).poll.interval
+
     def test_polls_may_be_just_shorter_than_half_an_epoch(self, shelf: Path) -> None:
         loaded = read(shelf, f'[poll]\ninterval = "9s"\n[epoch]\nlength = "19s"\n{ACCOUNT}')
 
@@ -557,7 +622,21 @@ KEYS: Final = (
     "\x1b",
 )
 GOOD_VALUES: Final = (
-    *("5m", "24h", "17:55", "main", "vms-v2", "vms-v3", "main.key", "SECOND_KEY", "127.0.0.1:0", "[::]:1", "UTC"),
+    *(
+        "5m",
+        "24h",
+        "17:55",
+        "main",
+        "vms-v2",
+        "gpu",
+        "auto",
+        "0.5",
+        "main.key",
+        "SECOND_KEY",
+        "127.0.0.1:0",
+        "[::]:1",
+        "UTC",
+    ),
     *("json", "info", "bearer", "https://api.fluence.dev", "sqlite:///x.db", "2026-03-01T17:55:00Z"),
 )
 scalars = (
