@@ -24,9 +24,14 @@ def set_up_logging(*, form: str, level: str, under_systemd: bool) -> None:
         logging.getLogger(library).setLevel(logging.WARNING)
 
 
+def facts(**values: object) -> dict[str, dict[str, object]]:
+    """The `extra` of a log call: what the line tells beside its message."""
+    return {"facts": values}
+
+
 def _facts(record: logging.LogRecord) -> dict[str, str]:
-    facts = getattr(record, "facts", {})
-    return {str(key): str(value) for key, value in facts.items()}
+    told = getattr(record, "facts", {})
+    return {str(key): str(value) for key, value in told.items()}
 
 
 class TextLines(logging.Formatter):

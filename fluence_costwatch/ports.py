@@ -112,7 +112,7 @@ class Discovery(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CycleRecord:
-    """One line of the cycle log: how one look at one account and generation went.
+    """One line of the cycle log: how one look at one account and generation went in the cycle that began `started_at`.
 
     `outcome` is "ok", "suspicious" or the reason of the FluenceError (`unavailable`, `refused`, `unexpected`,
     `incomplete`); `detail` is its text. `snapshot_id` is None where no list came.
@@ -134,6 +134,10 @@ class Transaction(Protocol):
         """All that is remembered of `account`."""
         ...
 
+    def first_asked(self, account: str) -> Mapping[Generation, datetime]:
+        """When the first kept cycle of each generation of `account` started, whatever came of it."""
+        ...
+
     def claimed_elsewhere(self, account: str) -> Mapping[str, str]:
         """Ids that are charged, and not gone, under another account: id -> that account."""
         ...
@@ -153,7 +157,6 @@ class Transaction(Protocol):
     def save_cycle(self, record: CycleRecord) -> None:
         """Add a line to the cycle log."""
         ...
-
 
     def save_balances(self, account: str, entries: tuple[BalanceEntry, ...], *, at: datetime) -> None:
         """Note what was left on the account at `at`; the same entries again only move the time of the newest note."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from fluence_costwatch.checking import check_account
 from fluence_costwatch.cli.program import CheckLine, DemoOptions, Looked, SimulateOptions
-from fluence_costwatch.config import Settings, load
-from fluence_costwatch.core.resources import Generation
+from fluence_costwatch.config import AccountSettings, Settings, load
+from fluence_costwatch.core.history import Charge
+from fluence_costwatch.core.reconciled import ReconcileView, Skipped
+from fluence_costwatch.core.reconciliation import Comparison
 from fluence_costwatch.core.spending import (
     By,
     CalendarView,
@@ -21,17 +24,9 @@ from fluence_costwatch.core.spending import (
     export_rows,
     spend_view,
 )
-from fluence_costwatch.core.views import StatusView, VmsView, status_view, vms_view
+from fluence_costwatch.core.views import StatusView, VmsView, stale_accounts, status_view, vms_view
 from fluence_costwatch.cycle import retire_removed, run_cycle
-from fluence_costwatch.daemon import (
-    CLOCKS_MAY_DIFFER_BY,
-    Daemon,
-    Displays,
-    cloud_of,
-    system_clock,
-    watched_of,
-    watching_of,
-)
+from fluence_costwatch.daemon import Daemon, Displays, system_clock
 from fluence_costwatch.demo import run_demo
 from fluence_costwatch.errors import (
     ConfigInvalid,
@@ -42,8 +37,10 @@ from fluence_costwatch.errors import (
     UnknownName,
     UnusableOption,
 )
+from fluence_costwatch.fluence import FluenceCloud
 from fluence_costwatch.logs import set_up_logging
-from fluence_costwatch.ports import Backup, Listing, Reading
+from fluence_costwatch.ports import Backup, Reading, Store
+from fluence_costwatch.reconcile import WINDOW, adjustments_of, apply_adjustments, reconcile
 from fluence_costwatch.simulator import (
     AccountOptions,
     Options,
@@ -55,11 +52,22 @@ from fluence_costwatch.simulator import (
 )
 from fluence_costwatch.store import (
     backup_database,
+    open_beside,
     open_reading,
     open_store,
     rebuild_database,
     upgrade_database,
     verify_database,
+)
+from fluence_costwatch.wiring import (
+    AUTO,
+    Found,
+    billing_of,
+    cloud_of,
+    find_generations,
+    found_before,
+    watched_of,
+    watching_of,
 )
 
 BACKUPS: Final = "backups"
@@ -95,16 +103,36 @@ class InstalledProgram:
         self._log(settings)
         looks = []
         with open_store(settings.database.path, now=self.now()) as store:
-            watchings = [watching_of(account, settings) for account in settings.accounts]
+            watchings = [watching_of(account, settings, {}) for account in settings.accounts]
             retire_removed(store, watchings, now=self.now())
-            for account, watching in zip(settings.accounts, watchings, strict=True):
-                cloud = cloud_of(account, clock=self.now)
-                try:
-                    turn = run_cycle(watching, cloud=cloud, store=store, display=Displays(), clock=self.now)
-                finally:
-                    cloud.close()
-                looks += [Looked(each.account, each.generation, each.outcome, each.detail) for each in turn.records]
+            for account in settings.accounts:
+                with closing(cloud_of(account, clock=self.now)) as cloud:
+                    looks += self._look_once(account, settings, cloud, store)
         return looks
+
+    def _look_once(
+        self, account: AccountSettings, settings: Settings, cloud: FluenceCloud, store: Store
+    ) -> list[Looked]:
+        try:
+            watching = watching_of(account, settings, self._found(account, cloud))
+        except FluenceError as exc:
+            return [Looked(account.name, "auto", exc.reason, str(exc))]
+        turn = run_cycle(
+            watching,
+            cloud=cloud,
+            billing=billing_of(watching, cloud),
+            store=store,
+            display=Displays(),
+            clock=self.now,
+        )
+        return [Looked(each.account, each.generation, each.outcome, each.detail) for each in turn.records]
+
+    def _found(self, account: AccountSettings, cloud: FluenceCloud) -> Found:
+        """The generations that answer, where the configuration leaves that open. Raises FluenceUnavailable."""
+        if account.generations != AUTO:
+            return {}
+        probes = find_generations(account, cloud.discovery())
+        return {account.name: tuple(probe.generation for probe in probes if probe.answers)}
 
     def demo(self, options: DemoOptions) -> None:
         """Be the daemon on the simulated marketplace."""
@@ -140,12 +168,8 @@ class InstalledProgram:
             yield CheckLine("configuration", "warning", remark)
         yield self._check_database(settings)
         for account in settings.accounts:
-            cloud = cloud_of(account, clock=self.now)
-            try:
-                for generation in account.generations:
-                    yield from _check_key(cloud.look, account.name, Generation(generation))
-            finally:
-                cloud.close()
+            with closing(cloud_of(account, clock=self.now)) as cloud:
+                yield from check_account(account, cloud, now=self.now())
 
     def _check_database(self, settings: Settings) -> CheckLine:
         path = settings.database.path
@@ -160,12 +184,14 @@ class InstalledProgram:
     def status(self, config: str | None) -> StatusView:
         """The state of the watch."""
         with self._reading(config) as (settings, reading):
-            return status_view(reading, watched=watched_of(settings), now=self.now())
+            return status_view(reading, watched=watched_of(settings, found_before(reading)), now=self.now())
 
     def vms(self, config: str | None, *, everything: bool) -> VmsView:
         """The resources, those that are gone only with `everything`."""
         with self._reading(config) as (settings, reading):
-            return vms_view(reading, watched=watched_of(settings), now=self.now(), everything=everything)
+            return vms_view(
+                reading, watched=watched_of(settings, found_before(reading)), now=self.now(), everything=everything
+            )
 
     def spend(
         self, config: str | None, *, since: datetime | None, until: datetime | None, by: By, account: str | None
@@ -175,7 +201,7 @@ class InstalledProgram:
             _require_known(account, settings, reading)
             return spend_view(
                 reading,
-                watched=watched_of(settings),
+                watched=watched_of(settings, found_before(reading)),
                 now=self.now(),
                 since=since,
                 until=until,
@@ -186,7 +212,9 @@ class InstalledProgram:
     def calendar(self, config: str | None, *, days: int) -> CalendarView:
         """What falls due in the next days."""
         with self._reading(config) as (settings, reading):
-            return calendar_view(reading, watched=watched_of(settings), now=self.now(), days=days)
+            return calendar_view(
+                reading, watched=watched_of(settings, found_before(reading)), now=self.now(), days=days
+            )
 
     def export(
         self, config: str | None, *, since: datetime | None, until: datetime | None, account: str | None
@@ -198,6 +226,44 @@ class InstalledProgram:
             _require_known(account, settings, reading)
             stack = stack.pop_all()
         return _until_read(stack, export_rows(reading, since=since, until=until, account=account))
+
+    def reconcile(self, config: str | None, *, apply: bool, account: str | None, days: int | None) -> ReconcileView:
+        """Hold the ledger against the provider's numbers, and mend it where the provider is believed if `apply`."""
+        settings = load(config, environ=self._environ)
+        window = WINDOW if days is None else timedelta(days=days)
+        comparisons: list[Comparison] = []
+        adjustments: list[Charge] = []
+        skipped: list[Skipped] = []
+        with open_beside(settings.database.path) as store:
+            with store.reading() as reading:
+                _require_known(account, settings, reading)
+                found = found_before(reading)
+            for each in settings.accounts:
+                if account is not None and each.name != account:
+                    continue
+                with closing(cloud_of(each, clock=self.now)) as cloud:
+                    billing = billing_of(watching_of(each, settings, found), cloud)
+                    one = reconcile(each.name, billing=billing, store=store, now=self.now(), window=window)
+                with store.reading() as reading:
+                    rows = [record.charge for record in reading.charges(account=each.name)]
+                wanted = adjustments_of(one.comparisons, rows)
+                if apply and wanted:
+                    wanted = apply_adjustments(each.name, wanted, store=store, now=self.now())
+                comparisons += one.comparisons
+                adjustments += wanted
+                skipped += [Skipped(each.name, because) for because in one.skipped]
+            with store.reading() as reading:
+                watched, now = watched_of(settings, found), self.now()
+                stale = stale_accounts(reading.accounts(), watched=watched, now=now)
+        return ReconcileView(
+            as_of=now,
+            zone=watched.zone,
+            stale_accounts=stale,
+            comparisons=tuple(comparisons),
+            adjustments=tuple(adjustments),
+            applied=apply,
+            skipped=tuple(skipped),
+        )
 
     def db_upgrade(self, config: str | None) -> str:
         """Bring the schema up to date; returns a sentence on what was done."""
@@ -245,26 +311,6 @@ def _until_read(stack: ExitStack, rows: Iterator[ExportRow]) -> Iterator[ExportR
     """`rows`, with what they are read from closed after the last one."""
     with stack:
         yield from rows
-
-
-def _check_key(look: Callable[[Generation], Listing], account: str, generation: Generation) -> Iterator[CheckLine]:
-    """Whether the key opens the list of `generation`, and whether both clocks agree."""
-    subject = f"account {account}, {generation}"
-    try:
-        listing = look(generation)
-    except FluenceError as exc:
-        yield CheckLine(subject, "failed", str(exc), exc.exit_code)
-        return
-    count = len(listing.resources)
-    yield CheckLine(
-        subject, "ok", f"the key is accepted, {count} {'resource is' if count == 1 else 'resources are'} listed"
-    )
-    for resource in listing.resources:
-        for problem in resource.problems:
-            yield CheckLine(subject, "warning", f"{resource.name or resource.id}: {problem}")
-    ahead = listing.clock_ahead
-    if ahead is not None and abs(ahead) > CLOCKS_MAY_DIFFER_BY:
-        yield CheckLine(subject, "warning", f"this machine's clock and the marketplace's differ by {abs(ahead)}")
 
 
 def _marketplace(options: SimulateOptions, *, port: int) -> Options:

@@ -32,6 +32,7 @@ SHARED = ("core", "errors", "ports")
 TABLE = {
     "__init__": MayImport(),
     "__main__": MayImport(("program", "cli")),
+    "checking": MayImport(ALL),
     "cli": MayImport(SHARED, ("typer", "rich")),
     "config": MayImport(("core", "errors"), ("pydantic",)),
     "core": MayImport(),
@@ -51,6 +52,8 @@ TABLE = {
     "simulator": MayImport(),
     "store": MayImport(SHARED, ("sqlalchemy", "alembic")),
     "systemd": MayImport(),
+    "wiring": MayImport(ALL),
+    "watcher": MayImport(ALL),
     "web": MayImport(SHARED, ("starlette", "uvicorn", "jinja2")),
 }
 

@@ -19,6 +19,7 @@ from fluence_costwatch.core.history import (
     Snapshot,
     Step,
     Verdict,
+    added_at,
 )
 from fluence_costwatch.core.ledger import charged_total, doubts_of, remember, retire, uncertain_total
 from fluence_costwatch.core.money import Usd, total
@@ -81,6 +82,7 @@ class Watch:
         self.rows: dict[tuple[str, datetime, Reason], Charge] = {}
         self.findings: list[Finding] = []
         self.snapshots: list[Snapshot] = []
+        self.first_asked: dict[Generation, datetime] = {}
 
     def look(
         self,
@@ -97,13 +99,18 @@ class Watch:
             (replace(one, account=self.history.account, generation=generation) for one in listed),
             key=lambda one: one.identity,
         )
+        judged = replace(self.judgement, **judgement)
+        if judged.charge_from is None:
+            added = added_at(self.history, generation, first_asked=self.first_asked, now=moment)
+            judged = replace(judged, charge_from=added)
+        self.first_asked.setdefault(generation, moment)
         snapshot = Snapshot(
             account=self.history.account,
             generation=generation,
             sent_at=moment,
             answered_at=answered or moment,
             resources=tuple(resources),
-            judgement=replace(self.judgement, **judgement),
+            judgement=judged,
         )
         self.snapshots.append(snapshot)
         return self._keep(remember(self.history, snapshot, claimed_elsewhere=self.claimed, deleted_by_us=deleted_by_us))

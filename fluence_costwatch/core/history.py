@@ -262,6 +262,22 @@ def seen_last(state: ResourceState, lists: Mapping[Generation, ListState]) -> da
     return owner.sent_at if owner is not None else state.first_seen
 
 
+def added_at(
+    history: History, generation: Generation, *, first_asked: Mapping[Generation, datetime], now: datetime
+) -> datetime | None:
+    """`now` if `generation` is new to an account that has a history: then it is charged from this moment on.
+
+    `first_asked` says when the account was first asked for each generation. One that the account was asked for from its
+    first cycle on, whatever came of it, is charged from the creation of its resources, as is one whose lists are known.
+    One that was retired meanwhile is new again.
+    """
+    if generation in history.lists or not history.has_past:
+        return None
+    returns = any(state.retired and state.generation is generation for state in history.resources.values())
+    belongs = first_asked.get(generation) == min(first_asked.values(), default=None)
+    return None if belongs and first_asked and not returns else now
+
+
 def accepted(last: ListState | None, snapshot: Snapshot, *, charge_from: datetime | None) -> ListState:
     """The list state after `snapshot` was believed."""
     fresh = ListState(

@@ -48,8 +48,7 @@ def remember(
     verdict = judge_list(last, snapshot, deleted_by_us=deleted_by_us)
     if last is not None and verdict is Verdict.SUSPICIOUS:
         return _set_aside(history, last, snapshot)
-    charge_from = snapshot.judgement.charge_from or (snapshot.sent_at if history.has_past else None)
-    believed = accepted(last, snapshot, charge_from=charge_from)
+    believed = accepted(last, snapshot, charge_from=snapshot.judgement.charge_from)
     look = Look(
         moment=snapshot.sent_at,
         answered_at=snapshot.answered_at,

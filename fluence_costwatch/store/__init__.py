@@ -7,12 +7,13 @@ from fluence_costwatch.store.opening import (
     rebuild_database,
     verify_database,
 )
-from fluence_costwatch.store.sqlite import SqliteStore, open_store, upgrade_database
+from fluence_costwatch.store.sqlite import SqliteStore, open_beside, open_store, upgrade_database
 
 __all__ = [
     "SqliteStore",
     "backup_database",
     "database_size",
+    "open_beside",
     "open_reading",
     "open_store",
     "rebuild_database",

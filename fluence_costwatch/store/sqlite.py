@@ -16,16 +16,16 @@ from fluence_costwatch.store.backup import KEPT, write_backup
 from fluence_costwatch.store.engine import reader_engine, require_sqlite, translated, writer_engine
 from fluence_costwatch.store.lock import FileLock
 from fluence_costwatch.store.migrate import migrate
-from fluence_costwatch.store.opening import database_size, rebuild_database, verify_database
+from fluence_costwatch.store.opening import database_size, open_reading, rebuild_database, verify_database
 from fluence_costwatch.store.pruning import drop, drop_cycles, drop_numbers, find_prunable
 from fluence_costwatch.store.reading import SqliteReading
 from fluence_costwatch.store.transactions import SqliteTransaction
 
 
 class SqliteStore:
-    """The database, held for writing until `close` (`ports.Store`)."""
+    """The database, held for writing until `close` (`ports.Store`); without a `lock`, beside whoever holds it."""
 
-    def __init__(self, path: Path, lock: FileLock) -> None:
+    def __init__(self, path: Path, lock: FileLock | None) -> None:
         self.path = path
         self._lock = lock
         self._writer = writer_engine(path)
@@ -77,7 +77,8 @@ class SqliteStore:
         """Let go of the file, so that another process may write to it. Harmless when done twice."""
         self._reader.dispose()
         self._writer.dispose()
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
 
     def __enter__(self) -> SqliteStore:
         return self
@@ -95,6 +96,15 @@ def open_store(path: Path, *, now: datetime) -> SqliteStore:
     """
     lock, _ = _hold(path, now=now)
     return SqliteStore(path, lock)
+
+
+def open_beside(path: Path) -> SqliteStore:
+    """Write to the database at `path` while the daemon may hold it: for commands with one short transaction.
+
+    Never creates or migrates. Raises what `open_reading` raises.
+    """
+    with open_reading(path):
+        return SqliteStore(path, None)
 
 
 def upgrade_database(path: Path, *, now: datetime) -> Path | None:

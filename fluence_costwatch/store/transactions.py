@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 
-from sqlalchemy import Connection, bindparam, delete, select, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, func, select, tuple_, update
 from sqlalchemy.dialects.sqlite import Insert, insert
 
 from fluence_costwatch.core.history import Charge, History, ListState, Snapshot, Step, Verdict
@@ -156,6 +156,16 @@ class SqliteTransaction:
         """Note what the provider charged from day `since` to day `until`, instead of what was noted of these days."""
         self._ensure_account(account)
         note_reported_charges(self.connection, account, charges, since=since, until=until, at=at)
+
+    def first_asked(self, account: str) -> Mapping[Generation, datetime]:
+        """When the first kept cycle of each generation of `account` started, whatever came of it."""
+        rows = self.connection.execute(
+            select(lists.c.generation, func.min(cycles.c.started_at).label("started_at"))
+            .join(cycles, cycles.c.list == lists.c.pk)
+            .where(lists.c.account == account)
+            .group_by(lists.c.generation)
+        )
+        return {row.generation: row.started_at for row in rows}
 
     def save_cycle(self, record: CycleRecord) -> None:
         """Add a line to the cycle log."""

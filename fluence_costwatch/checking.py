@@ -1,0 +1,89 @@
+"""What `check` asks the marketplace: does the key open what is watched, what may it see, do both clocks agree?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final
+
+from fluence_costwatch.cli.program import CheckLine
+from fluence_costwatch.config import AccountSettings
+from fluence_costwatch.core.resources import Generation
+from fluence_costwatch.errors import FluenceError
+from fluence_costwatch.fluence import FluenceCloud
+from fluence_costwatch.wiring import AUTO, CLOCKS_MAY_DIFFER_BY, WITH_BILLING, find_generations
+
+EXPIRES_SOON: Final = timedelta(days=14)
+
+# What a key for watching needs on cloud-v2, and what is lost without it (`fluence-api.md` 1C "Min key for a watcher").
+SCOPES: Final = (
+    ("vms:read", "machines cannot be seen, so nothing of them is charged"),
+    ("storage:read", "disks cannot be seen, so the list is not complete and nothing is charged"),
+    ("public_ip:read", "addresses cannot be seen, so the list is not complete and nothing is charged"),
+    ("prices:read", "prices that the lists leave out stay unknown"),
+    ("clusters:read", "resources have no place"),
+    ("billing:get_spending_history", "the ledger cannot be held against the provider's charges"),
+    ("billing:get_history", "top-ups are not known, so a balance cannot be reconciled"),
+)
+# What a watcher has no use for: these allow creating and destroying.
+NOT_NEEDED: Final = ("vms:write", "storage:write", "public_ip:write")
+
+
+def check_account(account: AccountSettings, cloud: FluenceCloud, *, now: datetime) -> Iterator[CheckLine]:
+    """Everything that can be known of one account by asking."""
+    generations: tuple[Generation, ...]
+    if account.generations == AUTO:
+        try:
+            probes = find_generations(account, cloud.discovery())
+        except FluenceError as exc:
+            yield CheckLine(f"account {account.name}", "failed", str(exc), exc.exit_code)
+            return
+        for probe in probes:
+            subject = f"account {account.name}, {probe.generation}"
+            yield CheckLine(subject, "ok", f"{'watched' if probe.answers else 'not watched'}: {probe.detail}")
+        generations = tuple(probe.generation for probe in probes if probe.answers)
+    else:
+        generations = tuple(map(Generation, account.generations))
+    for generation in generations:
+        yield from _check_list(cloud, account.name, generation)
+    if any(generation in WITH_BILLING for generation in generations):
+        yield from _check_scopes(cloud, account.name, now=now)
+
+
+def _check_list(cloud: FluenceCloud, account: str, generation: Generation) -> Iterator[CheckLine]:
+    """Whether the key opens the list of `generation`, what is doubtful in it, and whether both clocks agree."""
+    subject = f"account {account}, {generation}"
+    try:
+        listing = cloud.look(generation)
+    except FluenceError as exc:
+        yield CheckLine(subject, "failed", str(exc), exc.exit_code)
+        return
+    count = len(listing.resources)
+    listed = f"{count} {'resource is' if count == 1 else 'resources are'} listed"
+    yield CheckLine(subject, "ok", f"the key is accepted, {listed}")
+    for resource in listing.resources:
+        for problem in resource.problems:
+            yield CheckLine(subject, "warning", f"{resource.name or resource.id}: {problem}")
+    ahead = listing.clock_ahead
+    if ahead is not None and abs(ahead) > CLOCKS_MAY_DIFFER_BY:
+        yield CheckLine(subject, "warning", f"this machine's clock and the marketplace's differ by {abs(ahead)}")
+
+
+def _check_scopes(cloud: FluenceCloud, account: str, *, now: datetime) -> Iterator[CheckLine]:
+    """What the key may see, what each missing scope costs, and whether it ends soon."""
+    subject = f"account {account}, key"
+    try:
+        permissions = cloud.billing().permissions()
+    except FluenceError as exc:
+        yield CheckLine(subject, "warning", f"what the key may see cannot be asked: {exc}")
+        return
+    missing = [(scope, loss) for scope, loss in SCOPES if scope not in permissions.scopes]
+    for scope, loss in missing:
+        yield CheckLine(subject, "warning", f"without the scope {scope}, {loss}")
+    if not missing:
+        yield CheckLine(subject, "ok", "it may see all that CostWatch can use")
+    more = [scope for scope in NOT_NEEDED if scope in permissions.scopes]
+    if more:
+        yield CheckLine(subject, "warning", f"it may also {', '.join(more)}; a key that only reads is safer")
+    if permissions.expires_at is not None and permissions.expires_at - now < EXPIRES_SOON:
+        yield CheckLine(subject, "warning", f"it expires at {permissions.expires_at:%Y-%m-%d %H:%M} UTC")

@@ -1,0 +1,193 @@
+"""One account under watch: its turns and its reconciliations, what they tell the log, and how the last ones went."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from threading import Lock
+
+from fluence_costwatch.config import AccountSettings, Settings
+from fluence_costwatch.core.reconciliation import Against, drift_of
+from fluence_costwatch.core.resources import Generation
+from fluence_costwatch.cycle import Turn, run_cycle
+from fluence_costwatch.errors import CostwatchError, FluenceError
+from fluence_costwatch.logs import facts
+from fluence_costwatch.metrics.tallies import Tallies
+from fluence_costwatch.ports import Clock, Display, Store
+from fluence_costwatch.reconcile import Reconciliation, reconcile
+from fluence_costwatch.wiring import (
+    CLOCKS_MAY_DIFFER_BY,
+    billing_of,
+    cloud_of,
+    find_generations,
+    look_budget_of,
+    watching_of,
+)
+
+log = logging.getLogger(__name__)
+
+
+class Watcher:
+    """One account with its connection. Raises CostwatchError where that cannot be had.
+
+    `finished` is when a turn last ended, at first when the watcher was made; `answered` when all its lists last came.
+    Whoever holds `turn` keeps it from working.
+    """
+
+    def __init__(
+        self,
+        account: AccountSettings,
+        settings: Settings,
+        *,
+        store: Store,
+        display: Display,
+        tallies: Tallies,
+        clock: Clock,
+    ) -> None:
+        self.name = account.name
+        self.turn = Lock()
+        self.finished = clock()
+        self.answered: datetime | None = None
+        self.drift: Mapping[str, Decimal] = {}
+        self._account = account
+        self._settings = settings
+        self._store = store
+        self._display = display
+        self._tallies = tallies
+        self._clock = clock
+        self._cloud = cloud_of(account, clock=clock, budget=look_budget_of(settings))
+        self.watching = watching_of(account, settings, {})
+        self._over = False
+        self._trouble: str | None = None
+        self._clocks_differ = False
+        self._blind_to_balance = False
+        self._skipped: frozenset[str] = frozenset()
+        self._drifting: frozenset[str] = frozenset()
+
+    @property
+    def generations(self) -> tuple[Generation, ...]:
+        """What is looked at."""
+        return tuple(generation for generation, _ in self.watching.judgements)
+
+    def close(self) -> None:
+        """Do nothing more. The holder of `turn` calls it, or whoever knows that nothing runs any more."""
+        self._over = True
+        self._cloud.close()
+
+    def take_turn(self) -> None:
+        """One turn. Whatever happens in it, the next one comes."""
+        with self.turn:
+            if not self._over:
+                self._take_turn()
+
+    def _take_turn(self) -> None:
+        begun = time.monotonic()
+        reason: str | None = "unexpected"
+        try:
+            self._find_generations()
+            turn = run_cycle(
+                self.watching,
+                cloud=self._cloud,
+                billing=billing_of(self.watching, self._cloud),
+                store=self._store,
+                display=self._display,
+                clock=self._clock,
+            )
+            reason = turn.failures[0].outcome if turn.failures else None
+            self._tell(turn)
+        except FluenceError as exc:
+            reason = exc.reason
+            log.warning("the account cannot be looked at", extra=facts(account=self.name, detail=exc))
+        except CostwatchError as exc:
+            log.error("the cycle failed, nothing of it was kept", extra=facts(account=self.name, error=exc))
+        except Exception:
+            log.exception("the cycle failed, nothing of it was kept", extra=facts(account=self.name))
+        took = timedelta(seconds=time.monotonic() - begun)
+        self._tallies.polled(self.name, reason, duration=took)
+        self.finished = self._clock()
+        if reason is None:
+            self.answered = self.finished
+        log.debug("cycle ended", extra=facts(account=self.name, seconds=f"{took.total_seconds():.3f}"))
+
+    def _find_generations(self) -> None:
+        """Find what serves the account, where that is left open and not known yet. Raises FluenceUnavailable."""
+        if not self.watching.found or self.generations:
+            return
+        probes = find_generations(self._account, self._cloud.discovery())
+        answering = tuple(probe.generation for probe in probes if probe.answers)
+        self.watching = watching_of(self._account, self._settings, {self.name: answering})
+        for probe in probes:
+            about = facts(account=self.name, generation=probe.generation, detail=probe.detail)
+            log.info("watching what answers" if probe.answers else "not there", extra=about)
+
+    def _tell(self, turn: Turn) -> None:
+        for finding in turn.findings:
+            level = logging.ERROR if finding.severity == "critical" else logging.WARNING
+            log.log(level, finding.summary, extra=facts(account=finding.account, kind=finding.kind))
+        trouble = next((record for record in turn.records if record.outcome != "ok"), None)
+        if trouble is not None:
+            about = facts(
+                account=self.name, generation=trouble.generation, outcome=trouble.outcome, detail=trouble.detail
+            )
+            log.warning("the look brought nothing to charge by", extra=about)
+        elif self._trouble is not None:
+            log.info("answers again", extra=facts(account=self.name, after=self._trouble))
+        self._trouble = None if trouble is None else trouble.outcome
+        blind = turn.blind_to_balance
+        if blind is not None and not self._blind_to_balance:
+            about = facts(account=self.name, detail=blind)
+            log.warning("the balance cannot be read, so its end is not foretold", extra=about)
+        self._blind_to_balance = blind is not None
+        differ = turn.clock_ahead is not None and abs(turn.clock_ahead) > CLOCKS_MAY_DIFFER_BY
+        if differ and not self._clocks_differ:
+            log.warning(
+                "this machine's clock and the marketplace's differ, so charges near a boundary may be counted late",
+                extra=facts(account=self.name, marketplace_ahead=turn.clock_ahead),
+            )
+        self._clocks_differ = differ
+
+    def reconcile(self) -> None:
+        """Hold the ledger against the provider's own numbers."""
+        with self.turn:
+            if self._over:
+                return
+            billing = billing_of(self.watching, self._cloud)
+            try:
+                found = reconcile(self.name, billing=billing, store=self._store, now=self._clock())
+            except CostwatchError as exc:
+                log.error("the ledger was not reconciled", extra=facts(account=self.name, error=exc))
+                return
+        self.drift = {str(against): usd for (_, against), usd in drift_of(found.comparisons).items()}
+        self._tell_drift(found)
+
+    def _tell_drift(self, found: Reconciliation) -> None:
+        """Say once when ledger and provider drift apart by more than is tolerated, and when they agree again."""
+        for reason in sorted(frozenset(found.skipped) - self._skipped):
+            about = facts(account=self.name, detail=reason)
+            log.warning("part of the provider's numbers could not be had", extra=about)
+        self._skipped = frozenset(found.skipped)
+        tolerance = self._settings.alerts.drift_tolerance
+        drifting = frozenset(
+            str(against)
+            for against in {one.against for one in found.comparisons}
+            if _drifts(found, against, tolerance=tolerance)
+        )
+        for against in sorted(drifting - self._drifting):
+            log.warning(
+                "the ledger and the provider's numbers differ; `fluence-costwatch reconcile` shows where",
+                extra=facts(account=self.name, against=against, usd=self.drift[against]),
+            )
+        for against in sorted(self._drifting - drifting):
+            about = facts(account=self.name, against=against)
+            log.info("the ledger and the provider's numbers agree again", extra=about)
+        self._drifting = drifting
+
+
+def _drifts(found: Reconciliation, against: Against, *, tolerance: Decimal) -> bool:
+    """Whether all that was held against one number of the provider's differs by more than its share of it."""
+    apart = [one for one in found.comparisons if one.against == against]
+    drift = sum((abs(one.drift) for one in apart if not one.within), Decimal(0))
+    return drift > tolerance * sum((abs(one.theirs) for one in apart), Decimal(0))
