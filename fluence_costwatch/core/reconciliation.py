@@ -15,8 +15,8 @@ from typing import Final, Protocol
 
 from fluence_costwatch.core.boundaries import SHORT_FRAGMENT_BELOW
 from fluence_costwatch.core.epochs import Span
-from fluence_costwatch.core.history import Basis, Charge, Reason, ResourceState
-from fluence_costwatch.core.ledger import charged_total
+from fluence_costwatch.core.history import Basis, Charge, Presence, Reason, ResourceState
+from fluence_costwatch.core.ledger import charged_total, is_at_least, is_charged_on
 from fluence_costwatch.core.metering import is_metered, open_charge
 from fluence_costwatch.core.money import Usd
 from fluence_costwatch.core.resources import Generation, Identity, Resource
@@ -35,6 +35,13 @@ _WHY_TOTALS: Final = {
     Generation.VMS_V3: "totalSpent is what the provider took for this machine",
     Generation.GPU: "total_spendings is what the provider took for this instance, to the cent",
 }
+
+
+_WHY_CHARGES: Final = "the charges endpoint is the bill, ours is an estimate from list prices"
+_WHY_UNSEEN: Final = "nobody saw this resource, so there is no ledger of it to mend"
+_WHY_PREPAID: Final = "the ledger has it in prepaid epochs, which cannot be told apart by day"
+_WHY_NOTHING_YET: Final = "the provider has charged nothing at all on this day, so its charges may be late"
+_WHY_NOT_PRICED: Final = "the ledger lacks time whose price is not known, and will charge it once that is"
 
 
 class Against(StrEnum):
@@ -134,12 +141,14 @@ def against_totals(records: Iterable[Known], *, begun: Mapping[Identity, datetim
             or created is None
             or start is None
             or start > created
+            or state.charged_under is not None
             or state.settling is not None
             or _near_boundary(state, record.last_seen)
         ):
             continue
         ours, theirs = charged_total(state).dollars, resource.total_spent.dollars
         tolerance = _tolerance(state, ours)
+        why = _WHY_NOT_PRICED if _awaits_price(state) else _WHY_TOTALS[state.generation]
         yield Comparison(
             account=state.identity.account,
             against=Against.TOTAL_SPENT,
@@ -149,9 +158,16 @@ def against_totals(records: Iterable[Known], *, begun: Mapping[Identity, datetim
             ours=ours,
             theirs=theirs,
             within=abs(theirs - ours) <= tolerance,
-            believed=Believed.NEITHER if state.generation is Generation.VMS_V2 else Believed.PROVIDER,
-            because=_WHY_TOTALS[state.generation],
+            believed=Believed.NEITHER
+            if why == _WHY_NOT_PRICED or state.generation is Generation.VMS_V2
+            else Believed.PROVIDER,
+            because=why,
         )
+
+
+def _awaits_price(state: ResourceState) -> bool:
+    """Whether part of the ledger will be written only once its price is known: mended before, it would count twice."""
+    return is_at_least(state) or (state.price is None and is_charged_on(state))
 
 
 def _near_boundary(state: ResourceState, moment: datetime) -> bool:
@@ -185,43 +201,71 @@ def against_charges(
 ) -> Iterator[Comparison]:
     """The provider's charges of each metered resource on each of `days`, against our rows by time.
 
-    `rows` are the written rows of the account; open ones are computed here.
+    `rows` are the written rows of the account; open ones are computed here. A resource that goes on is compared on days
+    after which it was seen: what lies beyond is charged when it is seen again. One that another account is charged for
+    is left to that one.
     """
-    records = list(records)
-    wanted = set(days)
-    names = {record.state.identity.id: record.resource.name for record in records}
-    metered = {record.state.identity.id for record in records if is_metered(record.state.generation)}
+    known = {record.state.identity.id: record for record in records}
+    wanted, charged_at_all = set(days), set()
     ours: dict[tuple[str, date], Decimal] = defaultdict(Decimal)
     pieces: dict[tuple[str, date], int] = defaultdict(int)
-    open_rows = (open_charge(record.state, seen=record.last_seen) for record in records)
-    for row in [*rows, *(row for row in open_rows if row is not None)]:
-        if row.identity.id in metered:
-            for day, cost in _by_day(row):
-                ours[row.identity.id, day] += cost
-                pieces[row.identity.id, day] += 1
+    for row in (*rows, *_open_rows(known.values())):
+        for day, cost in _by_day(row):
+            ours[row.identity.id, day] += cost
+            pieces[row.identity.id, day] += 1
     theirs: dict[tuple[str, date], Decimal] = defaultdict(Decimal)
+    names: dict[str, str | None] = {}
     for entry in reported:
         theirs[entry.resource_id, entry.day] += entry.cost
+        charged_at_all.add(entry.day)
         names.setdefault(entry.resource_id, entry.name)
     for key, day in sorted(ours.keys() | theirs.keys(), key=lambda each: (each[1], each[0])):
-        if day not in wanted:
+        record, span = known.get(key), _span_of(day)
+        if day not in wanted or not _is_comparable(record, span, reported=(key, day) in theirs):
             continue
+        why = _WHY_NOTHING_YET if day not in charged_at_all else _why_charges(record)
         mine, yours = ours.get((key, day), Decimal(0)), theirs.get((key, day), Decimal(0))
-        unseen = key not in metered
         yield Comparison(
             account=account,
             against=Against.CHARGES,
             resource_id=key,
-            name=names.get(key),
-            span=_span_of(day),
+            name=names.get(key) if record is None else record.resource.name,
+            span=span,
             ours=mine,
             theirs=yours,
             within=abs(yours - mine) <= _MICRO * (1 + pieces.get((key, day), 0)),
-            believed=Believed.NEITHER if unseen else Believed.PROVIDER,
-            because="nobody saw this resource, so there is no ledger of it to mend"
-            if unseen
-            else "the charges endpoint is the bill, ours is an estimate from list prices",
+            believed=Believed.PROVIDER if why == _WHY_CHARGES else Believed.NEITHER,
+            because=why,
         )
+
+
+def _open_rows(records: Iterable[Known], *, until: datetime | None = None) -> Iterator[Charge]:
+    """The open rows of what is metered, up to the last sighting; those of what is still there up to `until`, if later."""
+    for record in records:
+        seen = record.last_seen
+        if until is not None and record.state.presence is Presence.PRESENT:
+            seen = max(seen, until)
+        row = open_charge(record.state, seen=seen)
+        if row is not None:
+            yield row
+
+
+def _is_comparable(record: Known | None, span: Span, *, reported: bool) -> bool:
+    if record is None:
+        return reported
+    state = record.state
+    if state.charged_under is not None or not (reported or is_metered(state.generation)):
+        return False
+    is_over = not state.retired and not is_charged_on(state)
+    return is_over or record.last_seen >= span.end
+
+
+def _why_charges(record: Known | None) -> str:
+    if record is None:
+        return _WHY_UNSEEN
+    if not is_metered(record.state.generation):
+        return _WHY_PREPAID
+    return _WHY_NOT_PRICED if _awaits_price(record.state) else _WHY_CHARGES
 
 
 def _span_of(day: date) -> Span:
@@ -265,8 +309,9 @@ def against_balance(
     ours = Decimal(0)
     records = list(records)
     metered = {record.state.identity.id for record in records if is_metered(record.state.generation)}
-    open_rows = (open_charge(record.state, seen=record.last_seen) for record in records)
-    for row in [*rows, *(row for row in open_rows if row is not None)]:
+    for row in (*rows, *_open_rows(records, until=last.at)):
+        if row.reason is Reason.RECONCILED and not row.span.length:
+            continue  # it mends a whole life, and is dated only to stand somewhere
         if row.identity.id in metered and row.span.length:
             ours += _share(row, stretch)
         elif first.at < row.span.start <= last.at:
