@@ -53,6 +53,7 @@ FIELDS: dict[str, dict[str, object]] = {
     "POST clock/set": {"at": "2099-01-01T00:00:00Z"},
     "POST clock/advance": {"seconds": 1},
     "POST faults": {"kind": "latency"},
+    "POST do": {"do": "top_up", "amount": "5"},
 }
 
 
