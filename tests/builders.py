@@ -11,7 +11,7 @@ from typing import Any
 from fluence_costwatch.core.epochs import Span
 from fluence_costwatch.core.history import Basis, Charge, Judgement, Reason, Snapshot
 from fluence_costwatch.core.money import Usd
-from fluence_costwatch.core.resources import Generation, Identity, Kind, Resource
+from fluence_costwatch.core.resources import Generation, Identity, Kind, Per, Resource
 
 
 def at(text: str) -> datetime:
@@ -34,6 +34,14 @@ def resource(id: str = "0xWeb", **facts: Any) -> Resource:
         name="web",
         status="Active",
         price=Decimal("0.30697"),
+    )
+    return replace(plain, **facts)
+
+
+def metered(id: str = "vm-1", **facts: Any) -> Resource:
+    """One listed resource of account "main" and `cloud-v2`, at an hourly price with many decimals."""
+    plain = resource(
+        id, generation=Generation.CLOUD_V2, status="LAUNCHED", price=Decimal("0.012345678"), price_per=Per.HOUR
     )
     return replace(plain, **facts)
 

@@ -73,7 +73,7 @@ def claims_of_others(connection: Connection, account: str) -> Mapping[str, str]:
     What a retired account once charged is free again.
     """
     claims = (
-        select(resources.c.id, resources.c.account)
+        select(resources.c.account, resources.c.id)
         .join_from(states, resources)
         .where(
             account != _ACCOUNT,
@@ -81,6 +81,6 @@ def claims_of_others(connection: Connection, account: str) -> Mapping[str, str]:
             states.c.retired.is_(False),
             states.c.charged_under.is_(None),
         )
-        .order_by(resources.c.account.desc())
     )
-    return {row.id: row.account for row in connection.execute(claims)}
+    # Sorted here: asked to sort by account, SQLite would go through all resources. The first account claims an id.
+    return {id_: other for other, id_ in sorted(map(tuple, connection.execute(claims)), reverse=True)}

@@ -6,6 +6,8 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine
 
+from fluence_costwatch.core.resources import Generation, Identity
 from fluence_costwatch.errors import DatabaseDamaged, DatabaseFromFuture, DatabaseOutdated, StoreError
 from fluence_costwatch.store import open_reading, open_store, upgrade_database
 from fluence_costwatch.store.engine import reader_engine
@@ -27,9 +30,48 @@ from fluence_costwatch.store.migrate import (
     require_readable,
 )
 from fluence_costwatch.store.schema import REVISIONS, metadata
-from tests.builders import at
+from tests.builders import at, charge, resource, snapshot
 
 NOW = at("2026-03-01 12:00")
+
+
+# What the first schema's version left after three looks, a pruning, a fourth look and a retirement.
+CHECKPOINT = (
+    "789CED524D4FC3300CFD2F3E0F685959476EFC0E34556963B6882CA9E2649B34EDBFE3646DC7F705C4895E92DAB1FDDEF33BC246"
+    "52D34B0A20828F3803A3291088C723ACD1A297413B0B02765BBADACD61065EDA6710C50C086D6824D795757D3B5F2E8BF19B41B7"
+    "917E8DCD93775B10361AC3AF23F5BAD32E5243DA7638C6B54AC3A038A8969B17873DB6B03AAD780E928BBE434E1FCF693E9FB555"
+    "190CBFFD1C5EE751065419D879C293F6141A42B403D4C5A2BA40A52043E419F0D005BD43EED07B9DE041717D7EC62123A70EE79E"
+    "3DA3C3CC62B8067E25DB1CA3AC4EFE096FB9B6DA1864FC656217B44FF7492DD544ABD04F13782FA9FDDA6B95C8A64340598BBB3B"
+    "511437CB0B87B49368C7491F1962EFBA4DC33CFDB4ABBA7E9FC6A46B4A5675555E92DEEDBFAE4CC96FEAE4D645D64554AF62AD24"
+    "9DC476AC8EDF616296C2BC33CA6BCC608660671CBD5508C472E8156DDE921AD5522EB6C9B583D73004A3EDFAB22DD71ADC4E7915"
+    "B1C9F543E4341AEFCF1D362F16F7F5BFC17E66B02CE22F196C51CEEFABDF37D8E9F402FEBBAE37"
+)
+WRITTEN_WITH_0001 = """
+INSERT INTO accounts VALUES('main',1);
+INSERT INTO charges VALUES(1,1772301300000000,'epoch',1772387700000000,400000,'observed',1);
+INSERT INTO charges VALUES(1,1772387700000000,'epoch',1772474100000000,400000,'observed',1);
+INSERT INTO charges VALUES(1,1772474100000000,'epoch',1772560500000000,400000,'observed',1);
+INSERT INTO charges VALUES(2,1772301300000000,'epoch',1772387700000000,306970,'observed',1);
+INSERT INTO charges VALUES(2,1772387700000000,'epoch',1772474100000000,306970,'observed',1);
+INSERT INTO charges VALUES(2,1772474100000000,'epoch',1772560500000000,306970,'observed',1);
+INSERT INTO checkpoints VALUES('main',X'the checkpoint');
+INSERT INTO cycles VALUES(3,1,1772474400000000,1772474402000000,'ok','',3);
+INSERT INTO cycles VALUES(4,1,1772474700000000,1772474702000000,'ok','',4);
+INSERT INTO details VALUES(1,X'D382A4F279F33E822A49ECFBED953700','{"id":"0xDb","kind":"vm","name":"db","per":"epoch"}');
+INSERT INTO details VALUES(3,X'172F0B231108DA8E872BCBD8ED7CCF1E','{"id":"0xWeb","kind":"vm","name":"renamed","per":"epoch"}');
+INSERT INTO judgements VALUES(1,'{"grid":"17:55:00/86400000000","confirm_absence":2,"confirm_suspicious":1800000000,"rank":0,"charge_from":null}');
+INSERT INTO lists VALUES(1,'main','vms-v3',NULL,NULL,NULL,NULL,1772474702000000);
+INSERT INTO resources VALUES(1,'main','0xdb');
+INSERT INTO resources VALUES(2,'main','0xweb');
+INSERT INTO retirements VALUES(1,1,1772474760000000,4);
+INSERT INTO snapshots VALUES(3,1,1772474400000000,1772474402000000,'accepted',1);
+INSERT INTO snapshots VALUES(4,1,1772474700000000,1772474702000000,'accepted',1);
+INSERT INTO states VALUES(1,'vm','vms-v3',NULL,1772366400000000,'Active','0.400000',1772474400000000,'gone',1,1772474702000000,1,1,NULL,'grid','17:55:00/86400000000',1772366400000000,1772474100000000,1772560500000000,1772474100000000,1772560500000000,400000,'observed','epoch',1,1200000,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO states VALUES(2,'vm','vms-v3',NULL,1772366400000000,'Active','0.30697',1772474700000000,'gone',0,NULL,1,1,NULL,'grid','17:55:00/86400000000',1772366400000000,1772474100000000,1772560500000000,1772474100000000,1772560500000000,306970,'observed','epoch',1,920910,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO versions VALUES(1,1,1,4,1,'Active','0.400000',NULL,NULL,NULL,NULL,NULL);
+INSERT INTO versions VALUES(3,2,1,NULL,3,'Active','0.30697',NULL,NULL,NULL,NULL,NULL);
+UPDATE sqlite_sequence SET seq = 4;
+""".replace("the checkpoint", CHECKPOINT)
 
 
 @pytest.fixture
@@ -126,6 +168,35 @@ def test_an_older_database_is_backed_up_and_then_migrated(database: Path, tmp_pa
     assert backup == tmp_path / "backups" / f"watch-before-upgrade-from-{REVISIONS[-1]}-20260301T120000Z.db"
     assert REVISIONS[-1] == current_revision(backup)
     assert [("main", 1)] == rows(backup, "SELECT * FROM accounts")
+
+
+def test_a_database_of_the_first_schema_reads_back_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "watch.db"
+    first = tmp_path / "0001"
+    shutil.copytree(our_migrations().directory, first, ignore=shutil.ignore_patterns("0002*", "__pycache__"))
+    path.touch()
+    migrate(path, now=NOW, migrations=Migrations(first, ("0001",)))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(WRITTEN_WITH_0001)
+
+    with open_store(path, now=NOW) as store, store.reading() as reading:
+        charges = [record.charge for record in reading.charges()]
+        snapshots = [seen for _, seen, _ in reading.snapshots()]
+        (account,) = reading.accounts()
+        assert {} == reading.newest_balances()
+        assert ([], []) == (store.verify(), store.rebuild())
+
+    web, db = resource(name="renamed"), resource("0xDb", name="db", price=Decimal("0.400000"))
+    assert [snapshot("2026-03-02 18:00", web, db), snapshot("2026-03-02 18:05", web)] == snapshots
+    assert [
+        charge(f"{day} 17:55", f"{next_day} 17:55", amount, identity=Identity("main", id_), closed=True)
+        for day, next_day in pairwise(["2026-02-28", "2026-03-01", "2026-03-02", "2026-03-03"])
+        for id_, amount in (("0xdb", "0.4"), ("0xweb", "0.30697"))
+    ] == charges
+    assert at("2026-03-02 18:05:02") == account.last_success[Generation.VMS_V3]
+    backup = tmp_path / "backups" / "watch-before-upgrade-from-0001-20260301T120000Z.db"
+    assert "0001" == current_revision(backup)
+    assert [(6,)] == rows(backup, "SELECT count(*) FROM charges")
 
 
 def test_a_migration_that_fails_half_way_leaves_the_old_schema_and_rows(database: Path, tmp_path: Path) -> None:

@@ -267,6 +267,69 @@ def test_an_id_is_claimed_only_where_it_is_charged(store: SqliteStore, freed: di
         assert {} == tx.claimed_elsewhere("second")
 
 
+def retired_fleet(store: SqliteStore, *, gone: int) -> list[Resource]:
+    """A fleet of which `gone` resources came and went one after the other, and two are there; one more is missing."""
+    there = [resource("0xA"), resource("0xB")]
+    look(store, snapshot("2026-03-01 11:00", resource("0xC"), *there))
+    for number in range(gone):
+        look(store, snapshot(NOW + timedelta(minutes=number), resource(f"0xOld{number}"), resource("0xC"), *there))
+    for minute in (30, 31, 32):
+        look(store, snapshot(f"2026-03-01 12:{minute}", resource("0xC"), *there))
+    look(store, snapshot("2026-03-01 12:33", *there))
+    return there
+
+
+def test_the_history_for_a_list_lacks_what_is_gone_unless_it_is_listed(store: SqliteStore) -> None:
+    retired_fleet(store, gone=5)
+    whole = history(store)
+    with store.transaction() as tx:
+        some = tx.history("main", listed=frozenset({"0xa", "0xold3", "0xnever"}))
+        assert replace(whole, resources={}) == replace(some, resources={})
+        assert {"0xa", "0xb", "0xc", "0xold3"} == some.resources.keys()
+        assert all(whole.resources[id_] == state for id_, state in some.resources.items())
+        assert {"0xa", "0xb", "0xc"} == tx.history("main", listed=frozenset()).resources.keys()
+        assert History("second") == tx.history("second", listed=frozenset({"0xa"}))
+
+
+@pytest.mark.parametrize(
+    "ids", [(), ("0xA", "0xB"), ("0xOld1", "0xB", "0xA"), ("0xNew", "0xA"), ("0xA",), ("0xC", "0xOLD1", "0xOld2")]
+)
+def test_what_a_list_does_to_the_history_for_it_is_what_it_does_to_all(
+    store: SqliteStore, tmp_path: Path, ids: tuple[str, ...]
+) -> None:
+    seen = snapshot("2026-03-01 13:10", *(resource(id_) for id_ in ids))
+    retired_fleet(store, gone=5)
+    whole = look(store, seen)
+    with open_store(tmp_path / "other.db", now=NOW) as other:
+        retired_fleet(other, gone=5)
+        with other.transaction() as tx:
+            before = tx.history("main", listed=seen.ids)
+            step = remember(before, seen, claimed_elsewhere={})
+            tx.save_snapshot(seen, step.verdict)
+            tx.save_step(before, step)
+
+        assert (whole.verdict, whole.charges, whole.findings) == (step.verdict, step.charges, step.findings)
+        assert whole.history == history(other)
+        assert ledger(store) == ledger(other)
+
+
+def test_the_history_for_a_list_starts_from_what_is_not_gone(store: SqliteStore) -> None:
+    """SQLite is asked how it would go about it: by the index of what is not gone, not by all that an account had."""
+    asked: list[str] = []
+    with store.transaction() as tx:
+        driver = tx.connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        driver.set_trace_callback(asked.append)
+        tx.history("main", listed=frozenset({"0xa"}))
+        tx.claimed_elsewhere("second")
+        driver.set_trace_callback(None)
+        queries = [query for query in asked if "!= 'gone'" in query]
+        plans = [[row[3] for row in driver.execute(f"EXPLAIN QUERY PLAN {query}")] for query in queries]
+
+    assert 2 == len(plans)
+    assert all("states_not_gone" in plan[0] for plan in plans), plans
+
+
 def test_a_snapshot_that_never_was_is_told_so(store: SqliteStore) -> None:
     with pytest.raises(UnknownName, match="no snapshot 7"), store.reading() as reading:
         reading.snapshot(7)

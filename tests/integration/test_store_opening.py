@@ -168,6 +168,21 @@ def test_a_database_with_a_damaged_page_is_told_by_verify_and_by_use(tmp_path: P
         list(reading.snapshots())
 
 
+def test_a_sqlite_without_strict_tables_is_told_by_its_version_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "watch.db"
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 36, 0))
+
+    with pytest.raises(StoreError, match=r"uses SQLite 3\.36\.0, but the database needs 3\.37 or newer"):
+        open_store(path, now=NOW)
+    with pytest.raises(StoreError, match=r"3\.36\.0"), open_reading(path):
+        pass
+    assert [] == list(tmp_path.iterdir())
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 37, 0))
+    open_store(path, now=NOW).close()
+
+
 def test_a_directory_that_cannot_be_made_is_told_by_name(tmp_path: Path) -> None:
     (tmp_path / "state").touch()
 

@@ -73,6 +73,18 @@ def test_accounts_tell_their_last_success_and_their_last_cycle_of_each_generatio
     )
 
 
+@pytest.mark.parametrize("generation", Generation)
+@pytest.mark.parametrize("outcome", ["ok", "suspicious", "unavailable", "refused", "unexpected", "incomplete"])
+def test_the_cycle_log_takes_every_outcome_of_every_generation(
+    store: SqliteStore, generation: Generation, outcome: str
+) -> None:
+    logged = log(store, generation=generation, outcome=outcome, detail="page 2 of 3 did not come")
+    with store.reading() as reading:
+        (main,) = reading.accounts()
+
+    assert {generation: logged} == main.last_cycle
+
+
 def test_resources_are_told_as_their_newest_list_told_them(store: SqliteStore) -> None:
     look(store, snapshot("2026-03-01 12:00", resource("0xB"), resource("0xA"), resource("0xC")))
     renamed = resource("0xA", name="renamed")

@@ -42,7 +42,7 @@ from tests.builders import at, resource, snapshot
 
 NOW = at("2026-03-01 12:00")
 NAMES = (f"account {number}" for number in itertools.count())
-V2, V3 = Generation.VMS_V2, Generation.VMS_V3
+V3 = Generation.VMS_V3
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def listed(ids: st.SearchStrategy[str]) -> st.SearchStrategy[Resource]:
 
 @st.composite
 def snapshots(draw: st.DrawFn) -> Snapshot:
-    account, generation = draw(st.sampled_from(["first", "second"])), draw(st.sampled_from([V2, V3]))
+    account, generation = draw(st.sampled_from(["first", "second"])), draw(st.sampled_from(Generation))
     # Few ids, of which some differ in case only, so that successive snapshots share resources.
     found = draw(st.lists(listed(st.sampled_from("aAbBcß€𝔸")), max_size=5))
     by_id = {one.identity.id: replace(one, account=account, generation=generation) for one in found}
