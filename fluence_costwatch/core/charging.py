@@ -382,12 +382,18 @@ def _resume(
         run_since=look.moment,
         due_prices=(),
     )
-    if paid_elsewhere:
+    # Its total at first sight, in an uncharged status, may hold the charge of an epoch that had begun before.
+    in_total = former is None and bool(outcome.state.charged) and start < outcome.state.first_seen
+    if paid_elsewhere or in_total:
         outcome = close(outcome.then(resumed))
         outcome = outcome.then(replace(outcome.state, epoch=Span(start, end), epoch_charge=None))
     else:
         begun = Begun(Span(start, end), amount, Basis.OBSERVED if price is not None else Basis.INFERRED)
         outcome = begin(outcome.then(resumed), [begun])
+    if in_total:
+        outcome = doubt(outcome, span=Span(start, end), amount=amount, cause=Cause.BEFORE_FIRST_SIGHT)
+        if _covers_life(outcome, look):
+            outcome = await_total(outcome, resource, reason=Reason.ENDED_TOTAL, span=Span(start, end))
     return go_on(outcome, resource, look, reported=reported, seen_before=look.moment)
 
 

@@ -188,6 +188,21 @@ def test_an_id_that_returns_stopped_as_another_machine_and_starts_does_not_overl
     assert [(usd("0.1"), Reason.OPENING_TOTAL)] == [(row.amount, row.reason) for row in watch.corrections()]
 
 
+@pytest.mark.parametrize("charges", [1, 2], ids=["was paid already", "is paid anew"])
+def test_a_vm_first_seen_stopped_that_starts_in_an_epoch_of_its_total_is_charged_for_it_once(charges: int) -> None:
+    stopped = due(None, status="Stopped", total_spent=usd("0.298160"))
+    started = due(day(1, "12:00"), total_spent=usd("0.298160") * charges)
+    watch = Watch()
+    watch.look(day(0, "14:00"), OTHER, stopped)
+    watch.look(day(0, "14:05"), OTHER, started)
+    assert (PRICE, PRICE) == (watch.total().dollars, watch.uncertain(day(0, "14:05")).dollars)
+
+    watch.look(day(0, "14:10"), OTHER, started)
+    watch.look(day(1, "12:05"), OTHER, due(day(2, "12:00"), total_spent=usd("0.298160") * (charges + 1)))
+
+    assert (PRICE * (charges + 1), usd("0")) == (watch.total().dollars, watch.uncertain(day(1, "12:05")))
+
+
 def test_a_gpu_instance_that_fails_twice_is_refunded_twice() -> None:
     watch = Watch(Generation.GPU)
     for hour, status in enumerate(["INITIALIZED", "FAILED", "INITIALIZED", "FAILED"]):
