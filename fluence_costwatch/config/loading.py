@@ -28,7 +28,7 @@ from fluence_costwatch.config.settings import (
     ServerSettings,
     Settings,
 )
-from fluence_costwatch.config.values import GPU
+from fluence_costwatch.config.values import AUTO, GPU
 from fluence_costwatch.core.epochs import UTC_HOURS
 from fluence_costwatch.errors import ConfigInvalid
 
@@ -217,6 +217,17 @@ def _note_slow_polls(document: Mapping[str, object], findings: Findings) -> None
             lengths.append((dotted("accounts", index, "epoch", "length"), _duration(item, "epoch", "length", None)))
         if isinstance(item, dict) and GPU in _named_generations(item):
             lengths.append((f"an epoch of {dotted('accounts', index, 'generation')} = {shown(GPU)}", UTC_HOURS.length))
+        if (
+            isinstance(item, dict)
+            and AUTO in _named_generations(item)
+            and interval
+            and interval * 2 >= UTC_HOURS.length
+        ):
+            findings.remark(
+                dotted("accounts", index, "generation"),
+                f"should {shown(GPU)} be found, polls of {format_duration(interval)} miss some of its hourly epochs, which "
+                f"are then inferred; less than {format_duration(UTC_HOURS.length / 2)} sees them all",
+            )
     known = [(length, where) for where, length in lengths if length is not None]
     if interval is None or not known:
         return
@@ -230,7 +241,7 @@ def _note_slow_polls(document: Mapping[str, object], findings: Findings) -> None
 
 
 def _named_generations(account: Mapping[str, object]) -> Sequence[object]:
-    named = account.get("generation")
+    named = account.get("generation", AUTO)
     return named if isinstance(named, list) else (named,)
 
 

@@ -583,6 +583,15 @@ class TestValues:
 
         assert timedelta(minutes=29) == read(shelf, text).poll.interval
 
+    @pytest.mark.parametrize("line", ["", 'generation = "auto"'])
+    def test_slow_polls_are_remarked_upon_where_gpu_may_be_found(self, shelf: Path, line: str) -> None:
+        account = f'[[accounts]]\nname = "main"\napi_key_file = "main.key"\n{line}\n'
+
+        (remark,) = read(shelf, f'[poll]\ninterval = "30m"\n{account}').remarks
+
+        assert remark.startswith('accounts[0].generation: should "gpu" be found, polls of 30m miss some')
+        assert () == read(shelf, f'[poll]\ninterval = "29m"\n{account}').remarks
+
     def test_polls_may_be_just_shorter_than_half_an_epoch(self, shelf: Path) -> None:
         loaded = read(shelf, f'[poll]\ninterval = "9s"\n[epoch]\nlength = "19s"\n{ACCOUNT}')
 
