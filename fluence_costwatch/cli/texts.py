@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, tzinfo
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Final
 
 from fluence_costwatch.core.money import Usd
@@ -16,6 +16,8 @@ NOTHING: Final = "-"
 _CENT: Final = Decimal("0.01")
 _CENTS_HIDE_NOTHING_FROM: Final = 10
 _MICRO: Final = Decimal("0.000001")
+# What an API may call an amount is longer than what the usual context can round.
+_LONG: Final = Context(prec=80, rounding=ROUND_HALF_EVEN)
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
@@ -27,7 +29,7 @@ def money(amount: Usd | Decimal | None, *, at_least: bool = False) -> str:
     if amount is None:
         return UNKNOWN
     exact = amount.dollars if isinstance(amount, Usd) else amount
-    rounded = exact.quantize(_CENT if abs(exact) >= _CENTS_HIDE_NOTHING_FROM else _MICRO, ROUND_HALF_EVEN)
+    rounded = exact.quantize(_CENT if abs(exact) >= _CENTS_HIDE_NOTHING_FROM else _MICRO, context=_LONG)
     shown = rounded if rounded or not exact else exact
     whole, _, decimals = f"{abs(shown):f}".partition(".")
     text = f"${whole}.{decimals.rstrip('0').ljust(2, '0')}"

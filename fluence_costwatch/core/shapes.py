@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, Final, TypeAlias
 
 from fluence_costwatch.core.money import price_text
@@ -18,6 +18,7 @@ from fluence_costwatch.core.views import StatusView, VmsView, VmView
 Json: TypeAlias = dict[str, Any]
 
 _FINEST_SHARE: Final = Decimal("1e-9")
+_LONG: Final = Context(prec=80, rounding=ROUND_HALF_EVEN)
 
 EXPORT_COLUMNS: Final = (
     "account",
@@ -197,4 +198,4 @@ def _price(price: Decimal | None) -> str | None:
 def _exact(amount: Decimal) -> str:
     """An amount in full, but for what a share of an epoch has beyond any meaning."""
     finer = int(amount.as_tuple().exponent) < int(_FINEST_SHARE.as_tuple().exponent)
-    return price_text(amount.quantize(_FINEST_SHARE, ROUND_HALF_EVEN) if finer else amount)
+    return price_text(amount.quantize(_FINEST_SHARE, context=_LONG) if finer else amount)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -29,6 +30,55 @@ FLEET = (
     metered("d-1", kind=Kind.STORAGE, name="web-data", price="0.0012", status="ready", of_resource=UNUSED),
     metered("ip-1", kind=Kind.PUBLIC_IP, name=None, price="0.004", status="ready", of_resource=UNUSED),
     known_resource("0xc3", name="old", status="Terminated", billed=False, of_resource={"reserved": Usd.parse("0.89")}),
+)
+DAY = Span(at("2026-03-02 00:00"), at("2026-03-03 00:00"))
+CHARGES = Comparison(
+    "main",
+    Against.CHARGES,
+    "vm-1",
+    "api",
+    DAY,
+    Decimal("12"),
+    Decimal("12.5"),
+    within=False,
+    believed=Believed.PROVIDER,
+    because="the charges endpoint is the bill",
+)
+AGREES = Comparison(
+    "main",
+    Against.CHARGES,
+    "d-1",
+    None,
+    DAY,
+    Decimal(1) / 3,
+    Decimal("0.333333"),
+    within=True,
+    believed=Believed.PROVIDER,
+    because="the charges endpoint is the bill",
+)
+TOTAL = Comparison(
+    "main",
+    Against.TOTAL_SPENT,
+    "0xa1",
+    HOSTILE,
+    Span(at("2026-03-03 11:55"), at("2026-03-03 11:55")),
+    Decimal("1.5"),
+    Decimal("1.2"),
+    within=False,
+    believed=Believed.NEITHER,
+    because="totals of vms-v2 do not add up",
+)
+BALANCE = Comparison(
+    "main",
+    Against.BALANCE,
+    None,
+    None,
+    Span(at("2026-03-02 11:55"), at("2026-03-03 11:55")),
+    Decimal("14"),
+    Decimal("14"),
+    within=True,
+    believed=Believed.NEITHER,
+    because="a balance also moves by refunds",
 )
 CLOUD = Facts(FLEET, looks=(known_account(),), left=(known_balance(vms="37.5", gpu="5"),))
 
@@ -84,6 +134,15 @@ def test_a_balance_in_words(left: str, resources: tuple[Any, ...], expected: lis
     output = call(FakeProgram(facts), "status", columns=200).stdout
 
     assert [] == [words for words in expected if words not in output]
+
+
+@pytest.mark.parametrize("amount", ["9" * 40, f"-{'9' * 39}", f"1{'0' * 25}.{'1' * 13}", f"0.{'1' * 38}"])
+@pytest.mark.parametrize("command", [("status",), ("status", "--json"), ("reconcile",), ("reconcile", "--json")])
+def test_absurd_amounts_are_shown_like_others(amount: str, command: tuple[str, ...]) -> None:
+    facts = Facts((metered(),), looks=(known_account(),), left=(known_balance(vms=amount),))
+    absurd = replace(CHARGES, theirs=Decimal(amount), believed=Believed.NEITHER)
+
+    assert None is call(FakeProgram(facts, comparisons=(absurd,)), *command).exception
 
 
 def test_without_any_balance_there_is_no_column_for_it() -> None:
@@ -148,55 +207,6 @@ def test_spend_by_kind_holds_what_is_open() -> None:
 
 # The ledger beside the provider's numbers
 
-DAY = Span(at("2026-03-02 00:00"), at("2026-03-03 00:00"))
-CHARGES = Comparison(
-    "main",
-    Against.CHARGES,
-    "vm-1",
-    "api",
-    DAY,
-    Decimal("12"),
-    Decimal("12.5"),
-    within=False,
-    believed=Believed.PROVIDER,
-    because="the charges endpoint is the bill",
-)
-AGREES = Comparison(
-    "main",
-    Against.CHARGES,
-    "d-1",
-    None,
-    DAY,
-    Decimal(1) / 3,
-    Decimal("0.333333"),
-    within=True,
-    believed=Believed.PROVIDER,
-    because="the charges endpoint is the bill",
-)
-TOTAL = Comparison(
-    "main",
-    Against.TOTAL_SPENT,
-    "0xa1",
-    HOSTILE,
-    Span(at("2026-03-03 11:55"), at("2026-03-03 11:55")),
-    Decimal("1.5"),
-    Decimal("1.2"),
-    within=False,
-    believed=Believed.NEITHER,
-    because="totals of vms-v2 do not add up",
-)
-BALANCE = Comparison(
-    "main",
-    Against.BALANCE,
-    None,
-    None,
-    Span(at("2026-03-02 11:55"), at("2026-03-03 11:55")),
-    Decimal("14"),
-    Decimal("14"),
-    within=True,
-    believed=Believed.NEITHER,
-    because="a balance also moves by refunds",
-)
 FOUND = FakeProgram(comparisons=(CHARGES, AGREES, TOTAL, BALANCE))
 
 
