@@ -20,6 +20,7 @@ from fluence_costwatch.ports import Probe
 
 STATUS_PATH: Final = "/v1/service/status"
 
+_NOT_ALLOWED: Final = 405
 _LONGEST: Final = timedelta(seconds=30)
 _LONGEST_VERSION: Final = 40
 _ONE: Final = (("page", "1"), ("perPage", "1"))
@@ -56,7 +57,10 @@ class FluenceDiscovery:
         self._connection = connection
 
     def probe(self) -> tuple[Probe, ...]:
-        """What each known generation answers, in the order in which they should be listed."""
+        """What each known generation answers, in the order in which they should be listed.
+
+        Raises FluenceRefused where the key is one that cannot be sent.
+        """
         budget = self._connection.to().budget().at_most(_LONGEST)
         return (
             self._cloud(budget),
@@ -103,7 +107,8 @@ def _why_not(path: str, error: FluenceError) -> str:
     if not isinstance(cause, HttpStatus):
         return f"GET {path} gives no usable answer: {error}"
     said = f", {cause.said}" if cause.said else ""
-    if status_of(error) in NOT_FOUND:
+    # Where a path takes other methods alone, a GET of it is not there either.
+    if status_of(error) in (*NOT_FOUND, _NOT_ALLOWED):
         return f"GET {path} is not there ({cause.status}{said})."
     if isinstance(error, FluenceRefused):
         return f"GET {path} refuses the key ({cause.status}{said})."
