@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, time, timedelta
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from fluence_costwatch.core.epochs import EpochGrid
-from fluence_costwatch.core.history import Judgement, ResourceState
-from fluence_costwatch.core.ledger import charged_total, uncertain_total
+from fluence_costwatch.core.history import Charge, Judgement, ResourceState
+from fluence_costwatch.core.ledger import spent_total, uncertain_total
+from fluence_costwatch.core.metering import is_metered
 from fluence_costwatch.core.resources import Generation
 from fluence_costwatch.cycle import Turn, Watching, run_cycle
 from fluence_costwatch.fluence import FluenceCloud
-from fluence_costwatch.ports import Reading
+from fluence_costwatch.ports import Reading, ResourceRecord
 from fluence_costwatch.store import open_store
 from fluence_costwatch.store.sqlite import SqliteStore
 from tests.servers.marketplace import KEY, Marketplace, marketplace
@@ -30,10 +33,13 @@ class Nowhere:
 class Rig:
     """One account watched by hand: time passes, looks happen and the process restarts when a test says so."""
 
-    def __init__(self, market: Marketplace, path: Path, generation: Generation, grid: EpochGrid) -> None:
+    def __init__(self, market: Marketplace, path: Path, generations: tuple[Generation, ...], grid: EpochGrid) -> None:
         self.market = market
         self.path = path
-        self.watching = Watching("main", ((generation, Judgement(grid=grid)),))
+        self.watching = Watching(
+            "main",
+            tuple((generation, Judgement(grid=grid, rank=rank)) for rank, generation in enumerate(generations)),
+        )
         self.cloud = FluenceCloud(
             account="main",
             api_url=market.url,
@@ -43,6 +49,7 @@ class Rig:
             deadline=timedelta(seconds=2),
             read_timeout=timedelta(seconds=1),
         )
+        self.billing = self.cloud.billing() if Generation.CLOUD_V2 in generations else None
         self.now = market.now()
         self.store: SqliteStore = open_store(path, now=self.now)
 
@@ -51,7 +58,14 @@ class Rig:
 
     def poll(self) -> Turn:
         """One cycle at the marketplace's present instant."""
-        return run_cycle(self.watching, cloud=self.cloud, store=self.store, display=Nowhere(), clock=self._clock)
+        return run_cycle(
+            self.watching,
+            cloud=self.cloud,
+            billing=self.billing,
+            store=self.store,
+            display=Nowhere(),
+            clock=self._clock,
+        )
 
     def advance(self, span: timedelta) -> None:
         """Time passes; nobody looks."""
@@ -69,40 +83,69 @@ class Rig:
         self.store.close()
         self.store = open_store(self.path, now=self.now)
 
+    def records(self) -> dict[str, ResourceRecord]:
+        """What is known of every resource, by lower-cased id."""
+        with self.store.reading() as reading:
+            return {record.state.identity.id: record for record in reading.resources()}
+
     def states(self) -> dict[str, ResourceState]:
         """What is remembered, by lower-cased id."""
+        return {key: record.state for key, record in self.records().items()}
+
+    def rows(self) -> list[Charge]:
+        """The written rows of the ledger."""
         with self.store.reading() as reading:
-            return {record.state.identity.id: record.state for record in reading.resources()}
+            return [record.charge for record in reading.charges()]
+
+    def booked(self) -> dict[str, Fraction]:
+        """What every resource has cost by the marketplace's books, in micro-dollars, by lower-cased id."""
+        books = self.market.books()
+        booked = {vm.lower(): Fraction(amount) for vm, amount in books.total_by_vm.items()}
+        return booked | {key.lower(): cost for key, cost in books.metered.items()}
 
     def differences(self) -> list[str]:
-        """Where our ledger and the marketplace's books contradict each other."""
-        books = {vm.lower(): amount for vm, amount in self.market.books().total_by_vm.items()}
+        """Where our ledger and the marketplace's books contradict each other.
+
+        Of a metered resource every closed row may be half a micro-dollar off, and the open one too.
+        """
+        booked = self.booked()
+        rounding = Counter(row.identity.id for row in self.rows())
         wrong = []
-        for key, state in self.states().items():
-            ours = charged_total(state).micros
-            most = ours + uncertain_total(state, now=self.now).micros
-            if not ours <= books.get(key, 0) <= most:
-                wrong.append(f"{self.now}: {key}: ours {ours}, books {books.get(key, 0)}, with uncertain {most}")
+        for key, record in self.records().items():
+            ours = spent_total(record.state, seen=record.last_seen).micros
+            most = ours + uncertain_total(record.state, now=self.now, seen=record.last_seen).micros
+            slack = rounding[key] + 1 if is_metered(record.state.generation) else 0
+            if not ours - slack <= booked.get(key, Fraction(0)) <= most + slack:
+                wrong.append(f"{self.now}: {key}: ours {ours}, books {booked.get(key)}, with uncertain {most}")
         return wrong
 
     def unequal(self) -> list[str]:
-        """Where our ledger is not the same as the books, to the micro-dollar."""
-        books = {vm.lower(): amount for vm, amount in self.market.books().total_by_vm.items()}
-        ours = {key: charged_total(state).micros for key, state in self.states().items()}
+        """Where our ledger is not the same as the books: to the micro-dollar, or within one for each metered row."""
+        booked = self.booked()
+        rounding = Counter(row.identity.id for row in self.rows())
+        ours, metered = {}, set()
+        for key, record in self.records().items():
+            ours[key] = spent_total(record.state, seen=record.last_seen).micros
+            if is_metered(record.state.generation):
+                metered.add(key)
         return [
-            f"{key}: ours {ours.get(key)}, books {books.get(key)}"
-            for key in sorted(ours.keys() | books.keys())
-            if ours.get(key, 0) != books.get(key, 0)
+            f"{key}: ours {ours.get(key)}, books {booked.get(key)}"
+            for key in sorted(ours.keys() | booked.keys())
+            if abs(ours.get(key, 0) - booked.get(key, Fraction(0))) > (rounding[key] + 1 if key in metered else 0)
         ]
 
 
 @contextmanager
-def rig(path: Path, *, start: datetime, generation: Generation = Generation.VMS_V2, **options: Any) -> Iterator[Rig]:
+def rig(
+    path: Path, *, start: datetime, generation: Generation | tuple[Generation, ...] = Generation.VMS_V2, **options: Any
+) -> Iterator[Rig]:
     """A marketplace whose clock is set by hand, and a watch over it with a database at `path`."""
     length = options.get("epoch", timedelta(hours=24))
     grid = EpochGrid(options.get("anchor", time(17, 55)), length)
+    generations = generation if isinstance(generation, tuple) else (generation,)
+    options.setdefault("generations", tuple(map(str, generations)))
     with marketplace(start=start, **options) as market:
-        watch = Rig(market, path, generation, grid)
+        watch = Rig(market, path, generations, grid)
         try:
             yield watch
         finally:
