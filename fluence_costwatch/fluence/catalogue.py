@@ -95,27 +95,24 @@ class Catalogue:
         self._clusters = _Kept(CLUSTERS_PATH, "clusters:read", _clusters)
 
     def asking(self, http: HttpClient, *, now: datetime, budget: Budget) -> Asking:
-        """The catalogue for one look, which asks for those of its lists that are needed."""
-        return Asking(self._vms, self._storages, self._addresses, self._clusters, http, now, budget.at_most(_LONGEST))
+        """The catalogue for one look, which asks for those of its lists that are needed, each once at most."""
+        part = budget.at_most(_LONGEST)
+        return Asking(
+            vm_prices=cache(lambda: self._vms.get(http, now=now, budget=part)),
+            storage_prices=cache(lambda: self._storages.get(http, now=now, budget=part)),
+            address_prices=cache(lambda: self._addresses.get(http, now=now, budget=part)),
+            clusters=cache(lambda: self._clusters.get(http, now=now, budget=part)),
+        )
 
 
+@dataclass(frozen=True, slots=True)
 class Asking:
-    """The catalogue during one look: each list is asked for once at most, also where it fails."""
+    """The catalogue during one look."""
 
-    def __init__(
-        self,
-        vms: _Kept[Decimal],
-        storages: _Kept[Decimal],
-        addresses: _Kept[Decimal],
-        clusters: _Kept[str],
-        http: HttpClient,
-        now: datetime,
-        budget: Budget,
-    ) -> None:
-        self.vm_prices = cache(lambda: vms.get(http, now=now, budget=budget))
-        self.storage_prices = cache(lambda: storages.get(http, now=now, budget=budget))
-        self.address_prices = cache(lambda: addresses.get(http, now=now, budget=budget))
-        self.clusters = cache(lambda: clusters.get(http, now=now, budget=budget))
+    vm_prices: Callable[[], Known[Decimal]]
+    storage_prices: Callable[[], Known[Decimal]]
+    address_prices: Callable[[], Known[Decimal]]
+    clusters: Callable[[], Known[str]]
 
 
 class _Kept(Generic[_V]):

@@ -77,7 +77,7 @@ class GpuCloud:
         wanted = [instance for instance in listed if instance.is_live and instance.id not in held]
         details = _ask(wanted, http=http, budget=budget)
         refused = [answer.error for answer in details if isinstance(answer.error, FluenceRefused)]
-        if refused and len(refused) == len(details):
+        if refused and len(refused) == len(details) and not held:
             raise refused[0]
         for answer in details:
             if answer.detail is not None and answer.instance.version is not None:

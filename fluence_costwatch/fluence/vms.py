@@ -62,8 +62,9 @@ def _resource(
     doubts = Doubts()
     price = read_price(doubts, "price", vm.price_per_epoch)
     status = doubts.text("status", vm.status, longest=_LONGEST_STATUS)
-    if vm.status == NULL:
-        doubts.note("status", vm.status, "says nothing")
+    for what, raw in (("price", vm.price_per_epoch), ("status", vm.status)):
+        if raw == NULL:
+            doubts.note(what, raw, "says nothing")
     return Resource(
         account=account,
         id=resource_id(vm.id),
