@@ -127,7 +127,10 @@ class DaemonProcess:
         """Start the process; returns when it watches."""
         former = len(self.log)
         self.spawn()
-        eventually(lambda: self._watches(self.log[former:]), within=PATIENCE_SECONDS)
+        assert self.process is not None
+        process = self.process
+        eventually(lambda: "watching" in self.log[former:] or process.poll() is not None, within=PATIENCE_SECONDS)
+        assert process.poll() is None, f"the daemon ended with {process.returncode}:\n{self.log[former:]}"
 
     def spawn(self) -> None:
         """Start the process; returns at once."""
@@ -141,12 +144,6 @@ class DaemonProcess:
                 env=self._environ(),
                 cwd=self.folder,
             )
-
-    def _watches(self, log: str) -> bool:
-        assert self.process is not None
-        if self.process.poll() is not None and "watching" not in log:
-            raise RuntimeError(f"the daemon ended with {self.process.returncode} before it watched:\n{log}")
-        return "watching" in log
 
     def hup(self) -> None:
         """Have the configuration read again."""

@@ -19,6 +19,7 @@ from tests.servers.marketplace import KEY, Marketplace, marketplace_process
 
 EPOCH = timedelta(seconds=10)
 SECOND = timedelta(seconds=1)
+ANCHOR = datetime(1970, 1, 1, 17, 55, tzinfo=UTC)
 # Two polls of a second each, and the time that a busy machine takes for them.
 AFTER_A_BOUNDARY = timedelta(seconds=2.2)
 BEFORE_A_BOUNDARY = timedelta(seconds=5)
@@ -53,14 +54,16 @@ def compared(daemon: DaemonProcess, market: Marketplace, *, account: str = "main
     assert count > 10
 
 
-def away_from_boundary(market: Marketplace, vm: str, *, within: float = PATIENCE_SECONDS) -> None:
-    """Wait until more than two polls lie between now and both boundaries of the epoch that `vm` is in."""
+def away_from_boundary(market: Marketplace, vm: str | None) -> None:
+    """Wait until more than two polls lie between now and both boundaries of the epoch that `vm` is in; None is one that
+    is created now, where all have the grid's boundaries."""
 
     def is_away() -> bool:
-        left = datetime.fromisoformat(market.vm(vm)["next_boundary"]) - datetime.now(UTC)
-        return BEFORE_A_BOUNDARY < left < EPOCH - AFTER_A_BOUNDARY
+        now = datetime.now(UTC)
+        end = datetime.fromisoformat(market.vm(vm)["next_boundary"]) if vm else now + EPOCH - (now - ANCHOR) % EPOCH
+        return BEFORE_A_BOUNDARY < end - now < EPOCH - AFTER_A_BOUNDARY
 
-    eventually(is_away, within=within)
+    eventually(is_away, within=PATIENCE_SECONDS)
 
 
 def over_a_boundary(market: Marketplace, vm: str) -> None:
@@ -90,15 +93,17 @@ def test_the_ledger_follows_the_books_through_all_that_happens(
     daemon: DaemonProcess, generation: str, policy: str
 ) -> None:
     with marketplace_process("--epoch", "10", "--policy", policy) as market:
-        vms = [market.create(f"vm-{number}", amount) for number, amount in enumerate(("0.298160", "1.25", "0.5", "2"))]
+        vms = [market.create("early", "0.75")] if generation == "vms-v3" else []  # where its creation time is told
         daemon.configure(Account(market.url, generation=generation))
         daemon.start()
-        eventually(lambda: len(daemon.ledger()) == 4, within=PATIENCE_SECONDS)
+        away_from_boundary(market, None)
+        vms += [market.create(f"vm-{number}", amount) for number, amount in enumerate(("0.298160", "1.25", "0.5", "2"))]
+        eventually(lambda: len(daemon.ledger()) == len(vms), within=PATIENCE_SECONDS)
         with compared(daemon, market):
             away_from_boundary(market, vms[0])
             market.set_price(vms[0], "0.31")
             vms.append(market.create("late", "0.30697"))
-            eventually(lambda: daemon.presence(vms[4]) == "present", within=PATIENCE_SECONDS)
+            eventually(lambda: daemon.presence(vms[-1]) == "present", within=PATIENCE_SECONDS)
             eventually(lambda: price(daemon, vms[0]) == "0.310000", within=PATIENCE_SECONDS)
 
             daemon.kill()
@@ -139,12 +144,12 @@ def test_the_ledger_follows_the_books_for_minutes_of_changes_outages_and_kills(t
             )
             for generation, policy in (("vms-v3", "per_vm"), ("vms-v2", "global"))
         }
-        lives = [Life(generation, market, dice) for generation, market in markets.items()]
         daemon = stack.enter_context(daemon_process(tmp_path / "daemon"))
         daemon.configure(
             *(Account(market.url, name=generation, generation=generation) for generation, market in markets.items())
         )
         daemon.start()
+        lives = [Life(generation, market, dice) for generation, market in markets.items()]
         with ExitStack() as comparisons:
             for generation, market in markets.items():
                 comparisons.enter_context(compared(daemon, market, account=generation))
@@ -171,6 +176,7 @@ class Life:
         self._dice = dice
         self._count = 0
         self._vms: list[str] = []
+        away_from_boundary(market, None)
         for _ in range(4):
             self._create()
 
@@ -185,7 +191,7 @@ class Life:
         chance = self._dice.random()
         vm = self._dice.choice(self._vms)
         if chance < 0.3:
-            away_from_boundary(self._market, vm)  # with one boundary for all, a creation is a change before one, too
+            away_from_boundary(self._market, None)
             created = self._create()
             eventually(lambda: daemon.presence(created) == "present", within=PATIENCE_SECONDS)
         elif chance < 0.5 and len(self._vms) > 4:
