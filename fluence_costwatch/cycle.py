@@ -110,6 +110,9 @@ def look_at_balance(billing: Billing | None) -> tuple[BalanceEntry, ...] | Fluen
 
 def charged_from(tx: Transaction, account: str, looks: Sequence[Look]) -> list[Look]:
     """`looks` with the moment from which each generation is charged, where it was added to an account with a history."""
+    known = tx.history(account, listed=frozenset()).lists
+    if all(each.generation in known or each.judgement.charge_from is not None for each in looks):
+        return list(looks)
     history, first_asked = tx.history(account), tx.first_asked(account)
     return [
         each
@@ -131,7 +134,6 @@ def remember_look(tx: Transaction, account: str, each: Look) -> tuple[CycleRecor
         record = _record(account, each, outcome=each.answer.reason, detail=str(each.answer))
         tx.save_cycle(record)
         return record, ()
-    before = tx.history(account)
     snapshot = Snapshot(
         account=account,
         generation=each.generation,
@@ -140,6 +142,7 @@ def remember_look(tx: Transaction, account: str, each: Look) -> tuple[CycleRecor
         resources=each.answer.resources,
         judgement=each.judgement,
     )
+    before = tx.history(account, listed=snapshot.ids)
     step = remember(before, snapshot, claimed_elsewhere=tx.claimed_elsewhere(account))
     number = tx.save_snapshot(snapshot, step.verdict)
     tx.save_step(before, step)

@@ -130,8 +130,9 @@ class CycleRecord:
 class Transaction(Protocol):
     """One write transaction: everything in it is kept, or nothing."""
 
-    def history(self, account: str) -> History:
-        """All that is remembered of `account`."""
+    def history(self, account: str, *, listed: frozenset[str] | None = None) -> History:
+        """All that is remembered of `account`. With `listed`, the ids of a list, what is gone and not among them is left
+        out: enough to remember that list, not to retire or adjust."""
         ...
 
     def first_asked(self, account: str) -> Mapping[Generation, datetime]:
@@ -277,7 +278,8 @@ class Store(Protocol):
         ...
 
     def prune(self, *, before: datetime) -> int:
-        """Drop snapshots and cycle-log lines older than `before`, never charges; returns how many snapshots went."""
+        """Drop snapshots, cycle-log lines, balances and the provider's charges older than `before`, never the ledger;
+        returns how many snapshots went."""
         ...
 
     def backup(self, directory: Path, *, now: datetime) -> Backup:

@@ -23,7 +23,7 @@ from fluence_costwatch.core.history import (
 )
 from fluence_costwatch.core.ledger import charged_total, doubts_of, remember, retire, uncertain_total
 from fluence_costwatch.core.money import Usd, total
-from fluence_costwatch.core.resources import Generation, Kind, Resource
+from fluence_costwatch.core.resources import Generation, Kind, Per, Resource
 
 DAY_0 = datetime(2026, 3, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -58,6 +58,12 @@ def vm(name: str = "web", **facts: Any) -> Resource:
         price=PRICE,
     )
     return replace(seen, **facts)
+
+
+def metered(name: str = "web", **facts: Any) -> Resource:
+    """One listed machine of `cloud-v2`: launched, 0.01 USD an hour; `facts` replace any field."""
+    plain = {"generation": Generation.CLOUD_V2, "status": "launched", "price": Decimal("0.01"), "price_per": Per.HOUR}
+    return vm(name, **(plain | facts))
 
 
 OTHER = vm("other")

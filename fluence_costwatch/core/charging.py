@@ -143,6 +143,8 @@ def _known(
     """What seeing a resource again makes of it; `former` is its state before this look."""
     created = resource.created_at
     if created is not None and _is_another_life(former, created):
+        if is_metered(former.generation):
+            outcome = metering.end_unseen(outcome, look, seen_before=seen_before, at=created)
         outcome = _end_life(outcome, at=created)
         if is_metered(resource.generation):
             return metering.first_sight(outcome, resource, look, charged=charged)

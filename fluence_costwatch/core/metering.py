@@ -166,6 +166,14 @@ def leave(outcome: Outcome, look: Look, *, seen_before: datetime, until: datetim
     return _doubt_after(outcome, at, until=until, price=state.price)
 
 
+def end_unseen(outcome: Outcome, look: Look, *, seen_before: datetime, at: datetime) -> Outcome:
+    """`outcome` of a metered resource whose id was taken by another one, created `at`: charged to its last sighting,
+    uncertain from there to the creation of the next. One that was gone before is settled already."""
+    if outcome.state.epoch is None or outcome.state.epoch.end <= outcome.state.epoch.start:
+        return outcome
+    return leave(outcome, look, seen_before=min(seen_before, at), until=at)
+
+
 def stop(outcome: Outcome, *, at: datetime) -> Outcome:
     """`outcome` of a metered resource that is no longer watched: its open row is written up to `at`."""
     state = outcome.state
