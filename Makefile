@@ -35,7 +35,7 @@ check: $(STAMP) ## format, lint, types, unit and property tests: under a minute
 	$(BIN)/python -m pytest -q -n 2 -m 'not slow' $(QUICK_TESTS) $(ARGS)
 
 test-slow: $(STAMP) ## the tests that take minutes or the package index
-	$(BIN)/python -m pytest -m slow --hypothesis-profile=slow $(ARGS)
+	$(BIN)/python -m pytest -n 2 -m slow --hypothesis-profile=slow $(ARGS)
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check .
