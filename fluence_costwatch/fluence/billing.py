@@ -12,8 +12,10 @@ from typing import Final, TypeVar
 import msgspec
 
 from fluence_costwatch.core.money import AmountInvalid
-from fluence_costwatch.fluence.connection import Connection, needing
+from fluence_costwatch.fluence import scopes
+from fluence_costwatch.fluence.connection import Connection
 from fluence_costwatch.fluence.pages import read_pages
+from fluence_costwatch.fluence.scopes import explaining_403, needing
 from fluence_costwatch.fluence.wire import NULL, Doubts, decoded, elements, exact_number, shown, unexpected
 from fluence_costwatch.http_client import Budget
 from fluence_costwatch.ports import BalanceEntry, Permissions, ReportedCharge, TopUp
@@ -78,8 +80,8 @@ class FluenceBilling:
 
     def balances(self) -> tuple[BalanceEntry, ...]:
         """Every balance entry, by feature."""
-        with needing(
-            "the right to see the balance", otherwise="The balance is not known, and neither is when it ends."
+        with explaining_403(
+            lacks="the right to see the balance", without="The balance is not known, and neither is when it ends."
         ):
             body = self._connection.to().get(BALANCES_PATH).body
         entries = [_read(_BALANCE, raw, what=_BALANCES) for raw in elements(body, what=_BALANCES)]
@@ -100,9 +102,7 @@ class FluenceBilling:
     def top_ups(self) -> tuple[TopUp, ...]:
         """Every finished top-up, oldest first."""
         http = self._connection.to()
-        with needing(
-            "the scope billing:get_history", otherwise="What came in is not known, so balances cannot be compared."
-        ):
+        with needing(scopes.TOP_UPS):
             pages = read_pages(http, TOP_UPS_PATH, what=_TOP_UPS, budget=http.budget())
         read = [_read(_TOP_UP, raw, what=_TOP_UPS) for raw in pages.items]
         found = [_top_up(entry) for entry in read if entry.status.casefold() == _FINISHED]
@@ -132,10 +132,7 @@ class FluenceBilling:
             ("period", "DAY"),
             ("format", "json"),
         )
-        with needing(
-            "the scope billing:get_spending_history",
-            otherwise="What Fluence charged cannot be compared with the ledger.",
-        ):
+        with needing(scopes.SPENDING):
             body = self._connection.to().get(CHARGES_PATH, query=query, budget=budget).body
         entries = [_read(_CHARGE, raw, what=_CHARGES) for raw in elements(body, what=_CHARGES)]
         if since < until and any(entry.period_start is None for entry in entries):

@@ -17,6 +17,7 @@ import msgspec
 
 from fluence_costwatch.core.money import LARGEST_PRICE, parse_decimal
 from fluence_costwatch.errors import FluenceError, FluenceRefused
+from fluence_costwatch.fluence import scopes
 from fluence_costwatch.fluence.wire import decoded, shown, unexpected
 from fluence_costwatch.http_client import Budget, HttpClient
 
@@ -89,10 +90,10 @@ class Catalogue:
     """What one account may read of prices and clusters, as of `now` or some minutes before."""
 
     def __init__(self) -> None:
-        self._vms = _Kept(VM_PRICES_PATH, "prices:read", _prices)
-        self._storages = _Kept(STORAGE_PRICES_PATH, "prices:read", _prices)
-        self._addresses = _Kept(ADDRESS_PRICES_PATH, "prices:read", _prices)
-        self._clusters = _Kept(CLUSTERS_PATH, "clusters:read", _clusters)
+        self._vms = _Kept(VM_PRICES_PATH, scopes.PRICES.name, _prices)
+        self._storages = _Kept(STORAGE_PRICES_PATH, scopes.PRICES.name, _prices)
+        self._addresses = _Kept(ADDRESS_PRICES_PATH, scopes.PRICES.name, _prices)
+        self._clusters = _Kept(CLUSTERS_PATH, scopes.CLUSTERS.name, _clusters)
 
     def asking(self, http: HttpClient, *, now: datetime, budget: Budget) -> Asking:
         """The catalogue for one look, which asks for those of its lists that are needed, each once at most."""

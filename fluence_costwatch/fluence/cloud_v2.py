@@ -10,11 +10,12 @@ from typing import Final
 
 from fluence_costwatch.core.resources import Generation
 from fluence_costwatch.errors import FluenceUnexpected
-from fluence_costwatch.fluence import cloud_records
+from fluence_costwatch.fluence import cloud_records, scopes
 from fluence_costwatch.fluence.catalogue import Catalogue
 from fluence_costwatch.fluence.cloud_resources import resources_of
-from fluence_costwatch.fluence.connection import NOT_FOUND, needing
+from fluence_costwatch.fluence.connection import NOT_FOUND
 from fluence_costwatch.fluence.pages import Pages, read_pages
+from fluence_costwatch.fluence.scopes import needing
 from fluence_costwatch.http_client import Budget, HttpClient, status_of
 from fluence_costwatch.ports import Listing
 
@@ -23,22 +24,15 @@ MACHINES_AND_DRAFTS_PATH: Final = "/v3/vms"
 DISKS_PATH: Final = "/v1/storages"
 ADDRESSES_PATH: Final = "/v1/public_ips"
 
-_BLIND: Final = (
-    "Without it the list of what costs money is not whole, so none of it is taken over: charges go on as uncertain, and "
-    "nothing is taken for ended."
-)
-
 
 def look(http: HttpClient, *, account: str, catalogue: Catalogue) -> Listing:
     """All that bills, ended resources among it. Raises FluenceError unless all three lists are whole."""
     budget = http.budget()
-    with needing("the scope vms:read", otherwise=f"Machines cannot be listed. {_BLIND}"):
+    with needing(scopes.VMS):
         machines = _machines(http, budget)
-    with needing("the scope storage:read", otherwise=f"Disks, which bill on their own, cannot be listed. {_BLIND}"):
+    with needing(scopes.STORAGES):
         disks = read_pages(http, DISKS_PATH, what=cloud_records.DISKS, budget=budget)
-    with needing(
-        "the scope public_ip:read", otherwise=f"Public addresses, which bill on their own, cannot be listed. {_BLIND}"
-    ):
+    with needing(scopes.ADDRESSES):
         addresses = read_pages(http, ADDRESSES_PATH, what=cloud_records.ADDRESSES, budget=budget)
     return Listing(
         generation=Generation.CLOUD_V2,

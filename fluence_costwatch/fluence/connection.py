@@ -1,18 +1,14 @@
-"""The one connection of an account: which header carries its key for which paths, and what a missing scope costs."""
+"""The one connection of an account: which header carries its key for which paths."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
 from fluence_costwatch.core.resources import Generation
 from fluence_costwatch.errors import FluenceRefused
-from fluence_costwatch.http_client import HttpClient, HttpStatus, status_of
-
-FORBIDDEN: Final = 403
-"""The key is known but may not do this; on the paths of `vms-*` it may also mean that the key is not known."""
+from fluence_costwatch.http_client import HttpClient
 
 NOT_FOUND: Final = (404, 410)
 """The path is not served (any more)."""
@@ -81,19 +77,3 @@ class Connection:
                 "beyond ASCII). CostWatch is blind for this account until that is mended: charges go on as uncertain."
             )
         return self._first if generation in _FIRST_GENERATIONS else self._http
-
-
-@contextmanager
-def needing(right: str, *, otherwise: str) -> Iterator[None]:
-    """What is asked inside needs `right` ("the scope vms:read"); a key without it is told so, and what is lost `otherwise`."""
-    try:
-        yield
-    except FluenceRefused as error:
-        cause = error.__cause__
-        if status_of(error) != FORBIDDEN or not isinstance(cause, HttpStatus):
-            raise
-        said = f" ({cause.said})" if cause.said else ""
-        raise FluenceRefused(
-            f"The key lacks {right}: Fluence answered with {cause.status}{said}. {otherwise} "
-            "Give the account a key that has it."
-        ) from cause

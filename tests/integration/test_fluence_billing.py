@@ -14,6 +14,7 @@ import pytest
 from fluence_costwatch.errors import FluenceError, FluenceIncomplete, FluenceRefused, FluenceUnexpected
 from fluence_costwatch.fluence import FluenceCloud
 from fluence_costwatch.fluence.billing import FluenceBilling
+from fluence_costwatch.fluence.scopes import SCOPES, missing
 from fluence_costwatch.ports import BalanceEntry, Billing, Permissions, ReportedCharge, TopUp
 from tests.servers.marketplace import KEY, Marketplace, marketplace
 from tests.servers.scripted import Scripted, failing, paged, scripted
@@ -264,6 +265,14 @@ def test_the_scopes_of_a_key_at_the_marketplace() -> None:
         market.set_scopes(["vms:read", "prices:read"])
 
         assert {"vms:read", "prices:read"} == billing.permissions().scopes
+
+
+def test_what_a_key_lacks_is_known_with_what_is_lost() -> None:
+    held = ["vms:read", "storage:read", "vms:write", "billing:get_spending_history", "clusters:read"]
+
+    assert ["public_ip:read", "prices:read", "billing:get_history"] == [scope.name for scope in missing(held)]
+    assert [True, False, False] == [scope.is_essential for scope in missing(held)]
+    assert () == missing(scope.name for scope in SCOPES)
 
 
 @pytest.mark.parametrize("me", [{}, [], {"permissions": "all"}, {"permissions": [1]}, b"<html>"], ids=str)
