@@ -17,6 +17,7 @@ from fluence_costwatch.fluence.wire import NULL, decoded, resource_id, shown, un
 from fluence_costwatch.http_client import Budget, HttpAnswer, HttpClient
 
 PER_PAGE: Final = 100
+_OTHER_SIZE: Final = 83
 _MOST_PAGES: Final = 500
 
 # Oldest first, so that what is made meanwhile comes at the end and moves nothing from one page to another.
@@ -61,7 +62,19 @@ def read_pages(http: HttpClient, path: str, *, what: str, budget: Budget) -> Pag
     `what` it lists is for errors: "list of machines".
     """
     reading = _Reading(http, path, what=what, budget=budget)
-    answer = first = reading.take(1)
+    first, last = _read_through(reading, per_page=PER_PAGE, what=what)
+    if reading.lacks_some and reading.overlaps:
+        # Records of the same instant, made together, may stand in another order in each answer, so that one of them is
+        # on two pages and one on none. Pages of another size end elsewhere.
+        _, last = _read_through(reading, per_page=_OTHER_SIZE, what=what)
+    reading.check()
+    return Pages(reading.items, first.sent_at, last.answered_at, first.clock_ahead)
+
+
+def _read_through(reading: _Reading, *, per_page: int, what: str) -> tuple[HttpAnswer, HttpAnswer]:
+    """Read page after page to the end; the first and the last answer."""
+    reading.begin(per_page)
+    first = last = reading.take(1)
     # The first page may be called 0 in an answer though it is 1 in a request.
     behind = 1 if reading.current == 0 else 0
     number = 1
@@ -69,12 +82,11 @@ def read_pages(http: HttpClient, path: str, *, what: str, budget: Budget) -> Pag
         if number == _MOST_PAGES:
             raise _incomplete(what, f"it does not end after {_MOST_PAGES} pages")
         number += 1
-        answer = reading.take(number)
+        last = reading.take(number)
     if reading.lacks_some and not behind:
         # Where requests count from 0 too, the very first page has not been asked for.
-        answer = reading.take_if_there(0, otherwise=answer)
-    reading.check()
-    return Pages(reading.items, first.sent_at, answer.answered_at, first.clock_ahead)
+        last = reading.take_if_there(0, otherwise=last)
+    return first, last
 
 
 class _Reading:
@@ -88,8 +100,16 @@ class _Reading:
         self._found: dict[str, tuple[msgspec.Raw, msgspec.Raw]] = {}
         self._records: int | None = None
         self._pages: int | None = None
+        self._per_page = PER_PAGE
+        self._read: set[str] = set()
         self.current: int | None = None
         self.fresh = 0
+        self.overlaps = False
+
+    def begin(self, per_page: int) -> None:
+        """Start again from the first page, with pages of this size; what was found stays."""
+        self._per_page = per_page
+        self._read = set()
 
     @property
     def items(self) -> tuple[msgspec.Raw, ...]:
@@ -136,7 +156,7 @@ class _Reading:
             )
 
     def _ask(self, number: int) -> HttpAnswer:
-        query = (*_IN_ORDER, ("page", str(number)), ("perPage", str(PER_PAGE)))
+        query = (*_IN_ORDER, ("page", str(number)), ("perPage", str(self._per_page)))
         return self._http.get(self._path, query=query, budget=self._budget)
 
     def _page(self, body: bytes) -> _Page:
@@ -146,7 +166,7 @@ class _Reading:
             raise unexpected(f"it is not a page of a list ({exc}) but begins {shown(body)}", what=self._what) from exc
 
     def _keep(self, page: _Page, number: int) -> None:
-        before = len(self._found)
+        before = len(self._read)
         for raw in page.items:
             item = self._item(raw)
             id = resource_id(item.id, what=self._what).lower()
@@ -155,7 +175,9 @@ class _Reading:
                 raise _incomplete(
                     self._what, f"two of its records have the id {id} and were created at different times"
                 )
-        self.fresh = len(self._found) - before
+            self._read.add(id)
+        self.fresh = len(self._read) - before
+        self.overlaps = self.overlaps or 0 < self.fresh < len(page.items)
         said = page.pagination
         records = said.total_records if said.filtered_records is None else said.filtered_records
         if self._records is not None and records != self._records:

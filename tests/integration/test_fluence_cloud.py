@@ -456,6 +456,30 @@ def test_a_list_that_changes_while_it_is_read_is_not_taken() -> None:
         look(server)
 
 
+def test_records_of_one_instant_may_change_places_between_pages() -> None:
+    machines = [machine(number % 60, id=id_of(number)) for number in range(250)]
+    # In the second answer two records made together have changed places over the end of the first page.
+    swapped = [*machines[:99], machines[100], machines[99], *machines[101:]]
+
+    def answer(query: Any) -> tuple[int, Any]:
+        return paged(swapped if query["page"] == "2" else machines, size=int(query["perPage"]))(query)
+
+    def always_missing(query: Any) -> tuple[int, Any]:
+        status, body = answer(query)
+        return status, body | {"items": [item for item in body["items"] if item["id"] != id_of(100)]}
+
+    with scripted(serving(answer)) as server:
+        listing = look(server)
+        asked = [(request.query["perPage"], request.query["page"]) for request in server.asked("/v2/vms")]
+        server.paths["/v2/vms"] = always_missing
+        with pytest.raises(FluenceIncomplete, match="its pages hold 249"):
+            look(server)
+
+    assert {id_of(number) for number in range(250)} == {resource.id for resource in listing.resources}
+    assert [("100", "1"), ("100", "2"), ("100", "3"), ("100", "0")] == asked[:4]
+    assert [("83", str(page)) for page in (1, 2, 3, 4)] == asked[4:]
+
+
 def test_an_item_that_is_repeated_is_one_unless_it_is_another() -> None:
     same = [machine(1), machine(2), machine(2, status="failed")]
     other = [machine(1), machine(2), machine(2, createdAt="2026-02-02T00:00:00Z")]
