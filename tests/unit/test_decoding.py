@@ -258,9 +258,10 @@ def test_a_price_on_vms_v3_that_is_not_exact_is_unknown(text: str, why: str) -> 
 
 
 @pytest.mark.parametrize("text", ["null", None])
-def test_a_price_that_is_not_said_is_unknown_without_a_doubt(text: str | None) -> None:
+def test_a_price_that_is_not_said_is_unknown_and_doubtful(text: str | None) -> None:
     for machine in (only(v2(vm_text(pricePerEpoch=text))), only(v3(vm_text(pricePerEpoch=text)))):
-        assert (None, ()) == (machine.price, machine.problems)
+        assert (None, 1) == (machine.price, len(machine.problems))
+        assert machine.problems[0].startswith("price: ")
 
 
 def test_a_problem_quotes_what_was_sent() -> None:
@@ -388,7 +389,7 @@ def test_half_a_character_in_one_name_does_not_hide_the_fleet() -> None:
 
 
 def test_a_name_that_is_not_utf8_is_unknown() -> None:
-    machine = only(v2(b'[{"id":"a","vmName":"\xff\xfe","status":"Active"}]'))
+    machine = only(v2(b'[{"id":"a","vmName":"\xff\xfe","status":"Active","pricePerEpoch":1}]'))
 
     assert (None, ('name: "\ufffd\ufffd" cannot be read',)) == (machine.name, machine.problems)
 
@@ -557,7 +558,12 @@ def test_machines_come_by_identity() -> None:
 
 @pytest.mark.parametrize("second", ["0xAb", "0xaB"])
 def test_a_machine_that_is_listed_twice_alike_is_one(second: str) -> None:
-    machine = only(v2(f'[{{"id":"0xAb","status":"ACTIVE"}},{{"id":"{second}","status":"ACTIVE","new":1}}]'))
+    machine = only(
+        v2(
+            f'[{{"id":"0xAb","status":"ACTIVE","pricePerEpoch":1}},'
+            f'{{"id":"{second}","status":"ACTIVE","pricePerEpoch":1,"new":1}}]'
+        )
+    )
 
     assert ("0xAb", ()) == (machine.id, machine.problems)
 
