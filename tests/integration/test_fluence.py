@@ -207,6 +207,8 @@ def test_a_fault_that_passes_is_not_noticed(kind: str) -> None:
 
 
 DOUBTS = (
+    ("price_null", "price"),
+    ("price_missing", "price"),
     ("price_float", "price"),
     ("price_negative", "price"),
     ("price_huge", "price"),
@@ -238,7 +240,7 @@ def test_a_bad_value_is_unknown_and_the_rest_stands(kind: str, value: str, gener
 @pytest.mark.parametrize("generation", DIALECTS)
 @pytest.mark.parametrize(
     "kind",
-    ["price_null", "price_missing", "date_null", "details_any", "extra_fields", "supply_string", "unknown_status"],
+    ["date_null", "details_any", "extra_fields", "supply_string", "unknown_status"],
 )
 def test_what_is_only_odd_raises_no_doubt(kind: str, generation: Generation) -> None:
     with a_market(flavour="rich") as market:
