@@ -143,14 +143,16 @@ def _known(
     """What seeing a resource again makes of it; `former` is its state before this look."""
     created = resource.created_at
     if created is not None and _is_another_life(former, created):
-        if is_metered(former.generation):
-            outcome = metering.end_unseen(outcome, look, seen_before=seen_before, at=created)
-        outcome = _end_life(outcome, at=created)
+        outcome = _end_life(outcome, former, look, at=created, seen_before=seen_before)
         if is_metered(resource.generation):
             return metering.first_sight(outcome, resource, look, charged=charged)
         return open_life(outcome, resource, look, reported=reported) if charged else open_ended(outcome, resource, look)
     counted_elsewhere = former.retired or former.charged_under is not None
-    if is_metered(resource.generation) and is_metered(former.generation):
+    if is_metered(resource.generation) is not is_metered(former.generation):
+        return _change_terms(
+            outcome, former, resource, look, charged=charged, seen_before=seen_before, reported=reported
+        )
+    if is_metered(resource.generation):
         return _known_metered(
             outcome,
             former,
@@ -213,8 +215,61 @@ def _is_another_life(former: ResourceState, created: datetime) -> bool:
     return former.epoch.end <= created if closed else former.epoch.start < created
 
 
-def _end_life(outcome: Outcome, *, at: datetime) -> Outcome:
-    """`outcome` with the former life over, its last epoch cut so that the next one cannot overlap it."""
+def _change_terms(
+    outcome: Outcome,
+    former: ResourceState,
+    resource: Resource,
+    look: Look,
+    *,
+    charged: bool,
+    seen_before: datetime,
+    reported: datetime | None,
+) -> Outcome:
+    """`outcome` of a prepaid resource that is metered now, or the other way round, as its id went over to another
+    generation: what it was charged by the former terms ends, and the new ones begin no earlier than that ends.
+
+    The new terms may have been in force since the last sighting, which is uncertain. A total of the whole life can no
+    longer be compared with what one of the terms has cost, so its creation is forgotten.
+    """
+    price = resource.price if _is_known(resource) else None
+    outcome = _leave(outcome, former, look, seen_before=seen_before, until=former.absent_since or look.answered_at)
+    outcome = close(give_up_total(outcome))
+    for span in outcome.state.unpriced:
+        outcome = doubt(outcome, span=span, amount=None, cause=Cause.UNSEEN)
+    written = outcome.state.epoch
+    start = look.moment if written is None else written.end
+    outcome = outcome.then(
+        replace(
+            outcome.state,
+            created_at=None,
+            price=price,
+            phase=Phase.GRID if reported is None else Phase.REPORTED,
+            run_since=look.moment,
+            epoch=Span(start, start),
+            epoch_charge=None,
+            unpriced=(),
+            due_prices=(),
+        )
+    )
+    doubtful_since = None if former.retired or not charged else seen_before
+    if is_metered(resource.generation):
+        return metering.resume(outcome, resource, look, doubtful_since=doubtful_since) if charged else outcome
+    if not charged:
+        return outcome
+    begun, end = _epoch_now(replace(outcome.state, phase=Phase.GRID), look, reported=reported)
+    if doubtful_since is not None:
+        for span in _before(begun, since=max(doubtful_since, start), length=look.grid.length):
+            outcome = doubt(outcome, span=span, amount=amount_of(price), cause=Cause.BEFORE_FIRST_SIGHT)
+    begun = max(begun, start) if written is not None else begun
+    if begun < end and former.charged_under is None:
+        outcome = begin(outcome, [Begun(Span(begun, end), amount_of(price), Basis.OBSERVED)])
+    return go_on(outcome, resource, look, reported=reported, seen_before=look.moment)
+
+
+def _end_life(outcome: Outcome, former: ResourceState, look: Look, *, at: datetime, seen_before: datetime) -> Outcome:
+    """`outcome` with the former life over: it is charged through its last sighting and uncertain from there to the
+    creation of the next, and its last epoch is cut so that the next one cannot overlap it."""
+    outcome = _leave(outcome, former, look, seen_before=min(seen_before, at), until=at)
     outcome = _forget_absence(give_up_total(outcome), since=at)
     epoch = outcome.state.epoch
     if epoch is not None:
@@ -450,8 +505,10 @@ def _end(outcome: Outcome, resource: Resource, look: Look, *, seen_before: datet
                 outcome = doubt(outcome, span=span, amount=total, cause=Cause.AFTER_LAST_SIGHT)
     outcome = outcome.then(replace(outcome.state, due_prices=()))
     if _covers_life(outcome, look) and outcome.state.doubts and state.epoch is not None:
-        ended = max(state.epoch.start, changed or look.answered_at)
-        outcome = await_total(outcome, resource, reason=Reason.ENDED_TOTAL, span=Span(state.epoch.start, ended))
+        # The doubts that it decides begin at different times, so that a later total never takes the row of another.
+        begun = min(one.span.start for one in outcome.state.doubts)
+        ended = max(begun, changed or look.answered_at)
+        outcome = await_total(outcome, resource, reason=Reason.ENDED_TOTAL, span=Span(begun, ended))
     return outcome
 
 
@@ -488,15 +545,24 @@ def absent(state: ResourceState, look: Look, *, seen_before: datetime) -> Outcom
     )
     if not gone:
         return outcome
-    if is_metered(state.generation):
-        return metering.leave(outcome, look, seen_before=seen_before, until=since)
-    if state.billed and state.epoch is not None:
-        price = max(state.due_prices, default=state.price)
-        for start in starts_after(state.epoch, length=look.grid.length, until=since):
-            span = Span(start, start + look.grid.length)
+    outcome = _leave(outcome, state, look, seen_before=seen_before, until=since)
+    return outcome if is_metered(state.generation) else give_up_total(outcome)
+
+
+def _leave(outcome: Outcome, former: ResourceState, look: Look, *, seen_before: datetime, until: datetime) -> Outcome:
+    """`outcome` of a resource whose `former` state goes on no more: it is charged through its last sighting, and what
+    began between that and `until` is uncertain. Nothing is left to do for one that was gone or not charged here."""
+    if former.presence is Presence.GONE or former.retired or former.charged_under is not None:
+        return outcome
+    if is_metered(former.generation):
+        return metering.leave(outcome, look, seen_before=seen_before, until=until)
+    if former.billed and former.epoch is not None:
+        price = max(former.due_prices, default=former.price)
+        for start in starts_after(former.epoch, length=former.grid.length, until=until):
+            span = Span(start, start + former.grid.length)
             outcome = doubt(outcome, span=span, amount=amount_of(price), cause=Cause.AFTER_LAST_SIGHT)
-            price = state.price
-    return give_up_total(outcome)
+            price = former.price
+    return outcome
 
 
 def retired(state: ResourceState, *, seen_before: datetime) -> Outcome:

@@ -72,9 +72,10 @@ def first_sight(outcome: Outcome, resource: Resource, look: Look, *, charged: bo
         begun = min(max(begun, look.charge_from), look.moment)
     if charged:
         outcome = _open(outcome, at=begun, look=look)
-        if born is None and since_list is not None and resource.price is not None:
-            amount = cost_at_most(resource.price, begun - since_list)
-            outcome = doubt(outcome, span=Span(since_list, begun), amount=amount, cause=Cause.BEFORE_FIRST_SIGHT)
+        if born is None and since_list is not None:
+            outcome = _doubt_between(
+                outcome, since_list, until=begun, price=resource.price, cause=Cause.BEFORE_FIRST_SIGHT
+            )
         return accrue(outcome, look, until=look.moment, price=resource.price, since=look.moment)
     ended = resource.status_changed_at
     if (
@@ -98,13 +99,10 @@ def go_on(outcome: Outcome, resource: Resource, look: Look, *, seen_before: date
 
     A price that changed unseen is the lower one from `seen_before` on, the difference uncertain.
     """
-    state = outcome.state
-    outcome = price_unpriced(outcome, resource.price)
-    former, present = state.price, resource.price
-    if state.epoch is None:
+    outcome = _reopened(price_unpriced(outcome, resource.price), look)
+    former, present = outcome.state.price, resource.price
+    if outcome.state.epoch is None:
         return first_sight(outcome, resource, look, charged=True)
-    if state.epoch.end <= state.epoch.start:  # closed while it seemed gone: it goes on where that ended
-        outcome = outcome.then(replace(state, epoch=Span(state.epoch.start, look.grid.after(state.epoch.start))))
     if former is None or present is None or former == present:
         return accrue(outcome, look, until=look.moment, price=present if former is None else former, since=seen_before)
     outcome = cut(
@@ -114,32 +112,47 @@ def go_on(outcome: Outcome, resource: Resource, look: Look, *, seen_before: date
         since=seen_before,
         look=look,
     )
-    unknown = Span(seen_before, look.moment)
-    amount = cost_at_most(abs(former - present), unknown.length)
-    outcome = doubt(outcome, span=unknown, amount=amount, cause=Cause.PRICE_CHANGED_UNSEEN)
+    outcome = _doubt_between(
+        outcome,
+        seen_before,
+        until=look.moment,
+        price=abs(former - present),
+        cause=Cause.PRICE_CHANGED_UNSEEN,
+    )
     lower = min(former, present)
     outcome = accrue(outcome, look, until=look.moment, price=lower, since=seen_before)
     return cut(outcome, at=look.moment, price=lower, since=seen_before, look=look)
 
 
 def resume(outcome: Outcome, resource: Resource, look: Look, *, doubtful_since: datetime | None) -> Outcome:
-    """`outcome` of a metered resource that was not charged and is again: from this look on, what was before is
-    uncertain since `doubtful_since`."""
-    if doubtful_since is not None and resource.price is not None:
-        span = Span(doubtful_since, max(doubtful_since, look.moment))
-        amount = cost_at_most(resource.price, span.length)
-        outcome = doubt(outcome, span=span, amount=amount, cause=Cause.BEFORE_FIRST_SIGHT)
-    return _open(outcome, at=look.moment, look=look)
+    """`outcome` of a metered resource that was not charged and is again: from this look on, and not before what is
+    written of it ends; what was before is uncertain since `doubtful_since`."""
+    written = outcome.state.epoch
+    begun = look.moment if written is None else max(look.moment, written.end)
+    if doubtful_since is not None:
+        outcome = _doubt_between(
+            outcome, doubtful_since, until=begun, price=resource.price, cause=Cause.BEFORE_FIRST_SIGHT
+        )
+    return _open(outcome, at=begun, look=look)
+
+
+def _reopened(outcome: Outcome, look: Look) -> Outcome:
+    """`outcome` of a resource whose row was closed while it seemed gone: it goes on where that ended."""
+    epoch = outcome.state.epoch
+    if epoch is None or epoch.end > epoch.start:
+        return outcome
+    return outcome.then(replace(outcome.state, epoch=Span(epoch.start, look.grid.after(epoch.start))))
 
 
 def end(outcome: Outcome, resource: Resource, look: Look, *, seen_before: datetime) -> Outcome:
     """`outcome` of a metered resource seen in an uncharged status: charged to its end where the API tells it, else to
     its last sighting, and uncertain from there to this look."""
+    outcome = _reopened(outcome, look)
     state = outcome.state
     if state.epoch is None:
         return outcome
     ended = resource.status_changed_at
-    if ended is not None and ended > look.answered_at:
+    if ended is not None and not (state.created_at or ended) <= ended <= look.answered_at:
         ended = None
     at = max(state.epoch.start, ended if ended is not None else seen_before)
     price = state.price if state.price is not None else resource.price
@@ -147,7 +160,7 @@ def end(outcome: Outcome, resource: Resource, look: Look, *, seen_before: dateti
         accrue(outcome, look, until=at, price=price, since=seen_before), at=at, price=price, since=seen_before
     )
     if ended is None:
-        outcome = _doubt_after(outcome, at, until=look.answered_at, price=price)
+        outcome = _doubt_between(outcome, at, until=look.answered_at, price=price, cause=Cause.AFTER_LAST_SIGHT)
     return outcome
 
 
@@ -163,15 +176,7 @@ def leave(outcome: Outcome, look: Look, *, seen_before: datetime, until: datetim
         price=state.price,
         since=seen_before,
     )
-    return _doubt_after(outcome, at, until=until, price=state.price)
-
-
-def end_unseen(outcome: Outcome, look: Look, *, seen_before: datetime, at: datetime) -> Outcome:
-    """`outcome` of a metered resource whose id was taken by another one, created `at`: charged to its last sighting,
-    uncertain from there to the creation of the next. One that was gone before is settled already."""
-    if outcome.state.epoch is None or outcome.state.epoch.end <= outcome.state.epoch.start:
-        return outcome
-    return leave(outcome, look, seen_before=min(seen_before, at), until=at)
+    return _doubt_between(outcome, at, until=until, price=state.price, cause=Cause.AFTER_LAST_SIGHT)
 
 
 def stop(outcome: Outcome, *, at: datetime) -> Outcome:
@@ -186,11 +191,14 @@ def stop(outcome: Outcome, *, at: datetime) -> Outcome:
     return cut(outcome, at=at, price=state.price, since=at)
 
 
-def _doubt_after(outcome: Outcome, at: datetime, *, until: datetime, price: Decimal | None) -> Outcome:
-    if until <= at:
+def _doubt_between(
+    outcome: Outcome, since: datetime, *, until: datetime, price: Decimal | None, cause: Cause
+) -> Outcome:
+    """`outcome` with the time from `since` to `until` doubtful at `price`; none where the clock has gone back."""
+    if until <= since:
         return outcome
-    amount = None if price is None else cost_at_most(price, until - at)
-    return doubt(outcome, span=Span(at, until), amount=amount, cause=Cause.AFTER_LAST_SIGHT)
+    amount = None if price is None else cost_at_most(price, until - since)
+    return doubt(outcome, span=Span(since, until), amount=amount, cause=cause)
 
 
 def accrue(outcome: Outcome, look: Look, *, until: datetime, price: Decimal | None, since: datetime) -> Outcome:
@@ -248,6 +256,9 @@ def price_unpriced(outcome: Outcome, price: Decimal | None) -> Outcome:
 
 def uncertain_since(state: ResourceState, *, seen: datetime, now: datetime) -> tuple[Span, Usd | None] | None:
     """The stretch since the last sighting in which a metered resource may have gone on, and what it would cost."""
-    if not _runs(state) or state.epoch is None or now <= seen:
+    if not _runs(state) or state.epoch is None:
         return None
-    return Span(seen, now), None if state.price is None else cost_at_most(state.price, now - seen)
+    since = max(seen, state.epoch.start)
+    if now <= since:
+        return None
+    return Span(since, now), None if state.price is None else cost_at_most(state.price, now - since)
