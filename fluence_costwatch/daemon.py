@@ -128,6 +128,8 @@ class Daemon:
         finally:
             self._manager.stopping()
             log.info("stopping after the running step")
+            for watcher in self._watchers.values():
+                watcher.wind_up()
             if self._scheduler.running:
                 self._scheduler.shutdown(wait=True)
             self._server.stop()

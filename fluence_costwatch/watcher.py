@@ -13,10 +13,10 @@ from fluence_costwatch.config import AccountSettings, Settings
 from fluence_costwatch.core.reconciliation import Against, drift_of
 from fluence_costwatch.core.resources import Generation
 from fluence_costwatch.cycle import Turn, run_cycle
-from fluence_costwatch.errors import CostwatchError, FluenceError
+from fluence_costwatch.errors import CostwatchError, FluenceError, FluenceUnavailable
 from fluence_costwatch.logs import facts
 from fluence_costwatch.metrics.tallies import Tallies
-from fluence_costwatch.ports import Clock, Display, Store
+from fluence_costwatch.ports import Clock, Display, Listing, Store
 from fluence_costwatch.reconcile import Reconciliation, reconcile
 from fluence_costwatch.wiring import (
     CLOCKS_MAY_DIFFER_BY,
@@ -61,6 +61,7 @@ class Watcher:
         self._cloud = cloud_of(account, clock=clock, budget=look_budget_of(settings))
         self.watching = watching_of(account, settings, {})
         self._over = False
+        self._winding_up = False
         self._trouble: str | None = None
         self._clocks_differ = False
         self._blind_to_balance = False
@@ -72,6 +73,16 @@ class Watcher:
         """What is looked at."""
         return tuple(generation for generation, _ in self.watching.judgements)
 
+    def wind_up(self) -> None:
+        """Ask for nothing more: the running request is the last one of its turn."""
+        self._winding_up = True
+
+    def look(self, generation: Generation) -> Listing:
+        """The list of `generation` (`ports.Cloud`). Raises FluenceError, also where the daemon is about to end."""
+        if self._winding_up:
+            raise FluenceUnavailable("CostWatch is stopping, so this list was not asked for any more.")
+        return self._cloud.look(generation)
+
     def close(self) -> None:
         """Do nothing more. The holder of `turn` calls it, or whoever knows that nothing runs any more."""
         self._over = True
@@ -80,7 +91,7 @@ class Watcher:
     def take_turn(self) -> None:
         """One turn. Whatever happens in it, the next one comes."""
         with self.turn:
-            if not self._over:
+            if not (self._over or self._winding_up):
                 self._take_turn()
 
     def _take_turn(self) -> None:
@@ -90,8 +101,8 @@ class Watcher:
             self._find_generations()
             turn = run_cycle(
                 self.watching,
-                cloud=self._cloud,
-                billing=billing_of(self.watching, self._cloud),
+                cloud=self,
+                billing=None if self._winding_up else billing_of(self.watching, self._cloud),
                 store=self._store,
                 display=self._display,
                 clock=self._clock,
@@ -152,7 +163,7 @@ class Watcher:
     def reconcile(self) -> None:
         """Hold the ledger against the provider's own numbers."""
         with self.turn:
-            if self._over:
+            if self._over or self._winding_up:
                 return
             billing = billing_of(self.watching, self._cloud)
             try:
