@@ -11,20 +11,11 @@ from fluence_costwatch.config import AccountSettings
 from fluence_costwatch.core.resources import Generation
 from fluence_costwatch.errors import FluenceError
 from fluence_costwatch.fluence import FluenceCloud
+from fluence_costwatch.fluence.scopes import missing
 from fluence_costwatch.wiring import AUTO, CLOCKS_MAY_DIFFER_BY, WITH_BILLING, find_generations
 
 EXPIRES_SOON: Final = timedelta(days=14)
 
-# What a key for watching needs on cloud-v2, and what is lost without it (`fluence-api.md` 1C "Min key for a watcher").
-SCOPES: Final = (
-    ("vms:read", "machines cannot be seen, so nothing of them is charged"),
-    ("storage:read", "disks cannot be seen, so the list is not complete and nothing is charged"),
-    ("public_ip:read", "addresses cannot be seen, so the list is not complete and nothing is charged"),
-    ("prices:read", "prices that the lists leave out stay unknown"),
-    ("clusters:read", "resources have no place"),
-    ("billing:get_spending_history", "the ledger cannot be held against the provider's charges"),
-    ("billing:get_history", "top-ups are not known, so a balance cannot be reconciled"),
-)
 # What a watcher has no use for: these allow creating and destroying.
 NOT_NEEDED: Final = ("vms:write", "storage:write", "public_ip:write")
 
@@ -77,10 +68,10 @@ def _check_scopes(cloud: FluenceCloud, account: str, *, now: datetime) -> Iterat
     except FluenceError as exc:
         yield CheckLine(subject, "warning", f"what the key may see cannot be asked: {exc}")
         return
-    missing = [(scope, loss) for scope, loss in SCOPES if scope not in permissions.scopes]
-    for scope, loss in missing:
-        yield CheckLine(subject, "warning", f"without the scope {scope}, {loss}")
-    if not missing:
+    lacking = missing(permissions.scopes)
+    for scope in lacking:
+        yield CheckLine(subject, "warning", f"it lacks the scope {scope.name}. {scope.without}")
+    if not lacking:
         yield CheckLine(subject, "ok", "it may see all that CostWatch can use")
     more = [scope for scope in NOT_NEEDED if scope in permissions.scopes]
     if more:
