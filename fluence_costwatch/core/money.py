@@ -13,8 +13,12 @@ from typing import Final, Self
 
 MICROS_PER_DOLLAR: Final = 1_000_000
 
-# Above any bill and far below what a 64-bit column holds, so that sums of charges cannot overflow it.
-LARGEST_PRICE: Final = Decimal(1_000_000_000)
+# Above any price of an hour or an epoch, and so far below what a 64-bit column holds that the sum over the longest life
+# that is believed cannot overflow it.
+LARGEST_PRICE: Final = Decimal(1_000_000)
+
+# Above any bill: a sum that the provider states and that reaches this is a mistake, and no row of the ledger does.
+LARGEST_AMOUNT: Final = Decimal(1_000_000_000)
 
 # Texts longer than this are not prices; parsing them would only cost time.
 _LONGEST_TEXT: Final = 40

@@ -18,7 +18,7 @@ from fluence_costwatch.core.epochs import Span
 from fluence_costwatch.core.history import Basis, Charge, Presence, Reason, ResourceState
 from fluence_costwatch.core.ledger import charged_total, is_at_least, is_charged_on
 from fluence_costwatch.core.metering import is_metered, open_charge
-from fluence_costwatch.core.money import Usd
+from fluence_costwatch.core.money import LARGEST_AMOUNT, Usd
 from fluence_costwatch.core.resources import Generation, Identity, Resource
 
 DAY: Final = timedelta(days=1)
@@ -41,6 +41,7 @@ _WHY_CHARGES: Final = "the charges endpoint is the bill, ours is an estimate fro
 _WHY_UNSEEN: Final = "nobody saw this resource, so there is no ledger of it to mend"
 _WHY_PREPAID: Final = "the ledger has it in prepaid epochs, which cannot be told apart by day"
 _WHY_NOTHING_YET: Final = "the provider has charged nothing at all on this day, so its charges may be late"
+_WHY_ABSURD: Final = "no bill is that large, so the provider's figure is taken for a mistake"
 _WHY_NOT_PRICED: Final = "the ledger lacks time whose price is not known, and will charge it once that is"
 
 
@@ -223,8 +224,10 @@ def against_charges(
         record, span = known.get(key), _span_of(day)
         if day not in wanted or not _is_comparable(record, span, reported=(key, day) in theirs):
             continue
-        why = _WHY_NOTHING_YET if day not in charged_at_all else _why_charges(record)
         mine, yours = ours.get((key, day), Decimal(0)), theirs.get((key, day), Decimal(0))
+        why = _WHY_NOTHING_YET if day not in charged_at_all else _why_charges(record)
+        if why == _WHY_CHARGES and max(abs(yours), abs(yours - mine)) >= LARGEST_AMOUNT:
+            why = _WHY_ABSURD
         yield Comparison(
             account=account,
             against=Against.CHARGES,

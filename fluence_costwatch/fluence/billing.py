@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from fluence_costwatch.core.money import AmountInvalid
+from fluence_costwatch.core.money import LARGEST_AMOUNT, AmountInvalid
 from fluence_costwatch.fluence import scopes
 from fluence_costwatch.fluence.connection import Connection
 from fluence_costwatch.fluence.pages import read_pages
@@ -191,9 +191,12 @@ def _summed(rows: list[ReportedCharge]) -> tuple[ReportedCharge, ...]:
 
 def _amount(raw: msgspec.Raw, *, what: str) -> Decimal:
     try:
-        return exact_number(raw)
+        amount = exact_number(raw)
     except (AmountInvalid, ValueError, RecursionError):
         raise unexpected(f"{shown(raw)} in it is not an amount of money", what=what) from None
+    if abs(amount) >= LARGEST_AMOUNT:
+        raise unexpected(f"{shown(raw)} in it is beyond any bill", what=what)
+    return amount
 
 
 def _days(value: object) -> int | None:
