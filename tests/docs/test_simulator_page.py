@@ -8,10 +8,11 @@ import re
 import pytest
 
 from fluence_costwatch.simulator import read_script
+from fluence_costwatch.simulator.__main__ import _parser
 from fluence_costwatch.simulator.misbehaviour import KINDS
 from fluence_costwatch.simulator.script import NEEDED
 from tests.docs.markdown import blocks_of, rows_of, section_of
-from tests.servers.marketplace import ControlRefused, Marketplace, marketplace
+from tests.servers.marketplace import ControlRefused, Marketplace, marketplace, marketplace_process
 
 PAGE = "docs/simulator.md"
 
@@ -33,7 +34,7 @@ def test_every_scripted_event_is_documented_with_what_it_needs() -> None:
 
 
 def test_the_script_of_the_page_can_be_played() -> None:
-    (block,) = blocks_of(PAGE, "json")
+    (block,) = [block for block in blocks_of(PAGE, "json") if block.text.startswith("[")]
 
     assert len(json.loads(block.text)) == len(read_script(json.loads(block.text)).events)
 
@@ -71,3 +72,22 @@ def asked(market: Marketplace, request: str, vm: str) -> str | None:
 def test_the_control_api_takes_what_is_documented(request_: str) -> None:
     with marketplace() as market:
         assert asked(market, request_, market.create("first")) is None
+
+
+def test_the_clouds_of_today_start_as_the_page_says_and_rent_what_it_says() -> None:
+    section = section_of(PAGE, "The clouds of today")
+    (command,) = re.findall(r"^python -m fluence_costwatch\.simulator (.+)$", section, re.MULTILINE)
+    (action,) = [block for block in blocks_of(PAGE, "json") if block.text.startswith("{")]
+
+    with marketplace_process(*command.replace("18080", "0").split()) as market:
+        fields = json.loads(action.text)
+        rented = market.do(fields.pop("do"), **fields)
+
+        assert {"web", "web-boot", "web-ip"} == {one["name"] for one in market.resources()}
+        assert [rented["id"]] == [one["id"] for one in market.resources() if one["name"] == "web"]
+
+
+def test_the_options_of_the_clouds_of_today_are_there() -> None:
+    rows = rows_of(section_of(PAGE, "The clouds of today"))
+
+    assert [] == [name for row in rows for name in words_in(row[0]) if name not in _parser()._option_string_actions]
