@@ -15,7 +15,7 @@ from fluence_costwatch.cli.reading import STALE
 from fluence_costwatch.core.views import ANSWERED
 from fluence_costwatch.errors import CostwatchError
 from fluence_costwatch.metrics.tallies import REASONS
-from tests.docs.markdown import rows_of, section_of, text_of
+from tests.docs.markdown import ROOT, rows_of, section_of, text_of
 from tests.fake_program import FakeProgram
 
 PAGE = "docs/commands.md"
@@ -89,3 +89,27 @@ def test_every_error_that_an_operator_can_meet_has_its_exit_code_and_its_remedy(
 
     assert met == {row[0].strip("`") for row in remedies}
     assert [] == [row[0] for row in remedies if int(row[1]) != getattr(errors, row[0].strip("`")).exit_code]
+
+
+LOGGED = re.compile(r"log\.(?:warning|error|exception)\(\s*\"([^\"]+)\"")
+
+
+def test_every_trouble_that_the_daemon_logs_is_explained() -> None:
+    package = ROOT / "fluence_costwatch"
+    logged = {line for name in ("daemon.py", "watcher.py") for line in LOGGED.findall((package / name).read_text())}
+    explained = [row[0].strip("`").removesuffix("...") for row in rows_of(section_of(OPERATING, "Logs"))]
+
+    assert len(logged) > 10
+    assert [] == sorted(line for line in logged if not any(text and line.startswith(text) for text in explained))
+
+
+def test_the_log_lines_that_are_explained_are_logged() -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "fluence_costwatch").rglob("*.py"))
+    explained = [row[0] for row in rows_of(section_of(OPERATING, "Logs")) if row[0].startswith("`")]
+
+    assert [] == [
+        cell
+        for cell in explained
+        for text in filter(None, map(str.strip, cell.strip("`").split("...")))
+        if text not in sources
+    ]

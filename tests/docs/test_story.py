@@ -5,14 +5,23 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
+from fluence_costwatch.config import load
 from fluence_costwatch.fluence.scopes import SCOPES
+from fluence_costwatch.metrics.exporter import Exporter
+from fluence_costwatch.metrics.tallies import Tallies
+from fluence_costwatch.store import open_reading
+from fluence_costwatch.wiring import found_before, watched_of
 from tests.docs.markdown import PAGES, Block, blocks_of, rows_of, section_of
 from tests.docs.session import commands_and_outputs
 from tests.docs.story import Story, story
+from tests.docs.test_metrics import PREFIX
+from tests.docs.test_metrics import documented as documented_metrics
 
 TOLD = [block for page in PAGES for block in blocks_of(page, "console") if "story" in block.tags]
 # A reader's home differs, and so does the port of a simulated marketplace.
@@ -64,6 +73,27 @@ def test_the_keys_of_reconcile_are_those_that_are_documented(played: Story) -> N
 
 
 def test_the_scopes_of_the_readme_are_those_that_are_used() -> None:
-    listed = [row[0].strip("`") for row in rows_of(section_of("README.md", "Give it your key")) if ":" in row[0]]
+    rows = rows_of(section_of("README.md", "Give it your key"))
+    listed = [(row[0].strip("`"), row[1].startswith("blind")) for row in rows if row[0].startswith("`")]
 
-    assert [scope.name for scope in SCOPES] == [name for name in listed if not set(name) <= {"-", ":"}]
+    assert [(scope.name, scope.is_essential) for scope in SCOPES] == listed
+
+
+def test_the_labels_of_balance_waste_and_drift_are_those_that_are_documented(played: Story) -> None:
+    settings = load(None, environ={"HOME": str(played.home)})
+    with open_reading(settings.database.path) as reading:
+        watched = watched_of(settings, found_before(reading))
+        exporter = Exporter(
+            version="0",
+            watched=lambda: watched,
+            tallies=Tallies(),
+            size_bytes=lambda: 0,
+            drift=lambda: {("main", "charges"): Decimal(1)},
+        )
+        exporter.show(reading, now=played.market.now())
+    families = {one.name: one for one in text_string_to_metric_families(exporter.metrics()[0].decode())}
+
+    tables = documented_metrics()
+    for name in ("balance_usd", "runway_timestamp_seconds", "waste_usd_per_day", "reconcile_drift_usd"):
+        samples = families[PREFIX + name].samples
+        assert {tables[PREFIX + name][1]} == {frozenset(sample.labels) for sample in samples}
