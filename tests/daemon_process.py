@@ -261,6 +261,11 @@ def unequal(daemon: DaemonProcess, market: Marketplace, *, account: str = "main"
     ]
 
 
+def become_equal(daemon: DaemonProcess, market: Marketplace, *, account: str = "main") -> None:
+    """Wait until ledger and books are the same to the micro-dollar."""
+    eventually(lambda: [] == unequal(daemon, market, account=account), within=PATIENCE_SECONDS)
+
+
 def _by_id(books: Books) -> dict[str, int]:
     return {vm.lower(): amount for vm, amount in books.total_by_vm.items()}
 

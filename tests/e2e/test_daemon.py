@@ -13,7 +13,14 @@ from threading import Event, Thread
 
 import pytest
 
-from tests.daemon_process import PATIENCE_SECONDS, Account, DaemonProcess, contradictions, daemon_process, unequal
+from tests.daemon_process import (
+    PATIENCE_SECONDS,
+    Account,
+    DaemonProcess,
+    become_equal,
+    contradictions,
+    daemon_process,
+)
 from tests.eventually import eventually
 from tests.servers.marketplace import KEY, Marketplace, marketplace_process
 
@@ -74,11 +81,6 @@ def over_a_boundary(market: Marketplace, vm: str) -> None:
 def wait_until(moment: datetime) -> None:
     """Wait for the clock."""
     eventually(lambda: datetime.now(UTC) > moment, within=PATIENCE_SECONDS)
-
-
-def become_equal(daemon: DaemonProcess, market: Marketplace, *, account: str = "main") -> None:
-    """Wait until ledger and books are the same to the micro-dollar."""
-    eventually(lambda: [] == unequal(daemon, market, account=account), within=PATIENCE_SECONDS)
 
 
 def price(daemon: DaemonProcess, id: str) -> str | None:
