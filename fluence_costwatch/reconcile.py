@@ -13,7 +13,9 @@ from fluence_costwatch.core.epochs import Span
 from fluence_costwatch.core.history import Charge, Reason
 from fluence_costwatch.core.ledger import adjust
 from fluence_costwatch.core.reconciliation import (
+    Against,
     BalanceAt,
+    Believed,
     Comparison,
     against_balance,
     against_charges,
@@ -28,6 +30,10 @@ from fluence_costwatch.ports import BalanceRecord, Billing, Reading, ResourceRec
 WINDOW: Final = timedelta(days=35)
 BALANCE_WINDOW: Final = timedelta(days=1)
 
+WHY_OUTDATED: Final = (
+    "the provider's charges cannot be had now, and those of before may have been of a day not yet over"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
@@ -38,28 +44,46 @@ class Reconciliation:
     skipped: tuple[str, ...] = ()
 
 
-def fetch_numbers(account: str, billing: Billing, store: Store, *, now: datetime, window: timedelta = WINDOW) -> None:
-    """Keep what the provider says it charged over `window`, and what was topped up. Raises FluenceError."""
+def fetch_charges(account: str, billing: Billing, store: Store, *, now: datetime, window: timedelta = WINDOW) -> None:
+    """Keep what the provider says it charged over `window`. Raises FluenceError."""
     since, until = (now - window).date(), now.date()
     charges = billing.charges(since=since, until=until)
-    top_ups = billing.top_ups()
     with store.transaction() as tx:
         tx.save_reported_charges(account, charges, since=since, until=until, at=now)
+
+
+def fetch_top_ups(account: str, billing: Billing, store: Store) -> None:
+    """Keep what was topped up. Raises FluenceError."""
+    top_ups = billing.top_ups()
+    with store.transaction() as tx:
         tx.save_top_ups(account, top_ups)
 
 
 def reconcile(
     account: str, *, billing: Billing | None, store: Store, now: datetime, window: timedelta = WINDOW
 ) -> Reconciliation:
-    """Hold the ledger of `account` against all numbers of the provider that can be had. Changes nothing in the ledger."""
-    skipped = []
+    """Hold the ledger of `account` against all numbers of the provider that can be had. Changes nothing in the ledger.
+
+    What was kept of numbers that cannot be had now mends nothing: it may be of a day that was not over then.
+    """
+    skipped, outdated = [], set()
     if billing is not None:
         try:
-            fetch_numbers(account, billing, store, now=now, window=window)
+            fetch_charges(account, billing, store, now=now, window=window)
         except FluenceError as exc:
             skipped.append(f"the provider's charges: {exc}")
+            outdated.add(Against.CHARGES)
+        try:
+            fetch_top_ups(account, billing, store)
+        except FluenceError as exc:
+            skipped.append(f"what came in: {exc}")
     with store.reading() as reading:
-        return Reconciliation(account, tuple(compare(account, reading, now=now, window=window)), tuple(skipped))
+        compared = compare(account, reading, now=now, window=window)
+        found = tuple(
+            replace(one, believed=Believed.NEITHER, because=WHY_OUTDATED) if one.against in outdated else one
+            for one in compared
+        )
+    return Reconciliation(account, found, tuple(skipped))
 
 
 def compare(account: str, reading: Reading, *, now: datetime, window: timedelta = WINDOW) -> Iterator[Comparison]:
