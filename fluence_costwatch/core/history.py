@@ -265,17 +265,19 @@ def seen_last(state: ResourceState, lists: Mapping[Generation, ListState]) -> da
 def added_at(
     history: History, generation: Generation, *, first_asked: Mapping[Generation, datetime], now: datetime
 ) -> datetime | None:
-    """`now` if `generation` is new to an account that has a history: then it is charged from this moment on.
+    """When `generation` was added, if it is new to an account that has a history: then it is charged from there on.
 
     `first_asked` says when the account was first asked for each generation. One that the account was asked for from its
     first cycle on, whatever came of it, is charged from the creation of its resources, as is one whose lists are known.
-    One that was retired meanwhile is new again.
+    One that did not answer at first was added when it was first asked for. One that was retired meanwhile is new again.
     """
     if generation in history.lists or not history.has_past:
         return None
     returns = any(state.retired and state.generation is generation for state in history.resources.values())
     belongs = first_asked.get(generation) == min(first_asked.values(), default=None)
-    return None if belongs and first_asked and not returns else now
+    if returns:
+        return now
+    return None if belongs and first_asked else min(now, first_asked.get(generation, now))
 
 
 def accepted(last: ListState | None, snapshot: Snapshot, *, charge_from: datetime | None) -> ListState:

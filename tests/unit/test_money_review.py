@@ -203,3 +203,28 @@ def test_every_doubt_of_a_machine_that_changed_terms_has_a_cause() -> None:
 
     state = watch.state()
     assert {one.cause for one in doubts_of(state, now=day(0, "13:05"), seen=day(0, "13:05"))} <= set(Cause)
+
+
+# From when a generation is charged
+
+
+def test_a_generation_that_was_added_but_did_not_answer_is_charged_from_when_it_was_added() -> None:
+    watch = Watch()
+    watch.look(day(0, "12:00"), OTHER)
+    watch.first_asked[Generation.CLOUD_V2] = day(1, "12:00")
+    watch.look(day(1, "22:00"), metered(created_at=day(0, "00:00")), generation=Generation.CLOUD_V2)
+
+    assert usd("0.1") == spent(watch)
+
+
+def test_a_generation_that_returns_is_charged_from_its_return() -> None:
+    watch = Watch()
+    watch.look(day(0, "11:55"), OTHER)
+    watch.look(day(0, "12:00"), metered(created_at=day(0, "10:00")), generation=Generation.CLOUD_V2)
+    watch.retire(Generation.CLOUD_V2)
+    returned = metered(created_at=day(0, "10:00"))
+    fresh = metered("fresh", created_at=day(0, "10:00"))
+    watch.look(day(1, "12:00"), returned, fresh, generation=Generation.CLOUD_V2)
+    watch.look(day(1, "13:00"), returned, fresh, generation=Generation.CLOUD_V2)
+
+    assert (usd("0.01"), usd("0.01")) == (spent(watch), spent(watch, "fresh"))
