@@ -162,6 +162,8 @@ def _known(
             seen_before=seen_before,
             counted_elsewhere=counted_elsewhere,
         )
+    if charged and former.billed and not counted_elsewhere:
+        outcome = _await_opening_total(outcome, resource, look)
     outcome = price_unpriced(outcome, resource.price)
     if former.presence is Presence.GONE and former.billed and former.epoch is not None:
         outcome = _forget_absence(outcome, since=former.epoch.end)
@@ -179,6 +181,18 @@ def _known(
     if former.billed and not counted_elsewhere:
         return _end(outcome, resource, look, seen_before=seen_before)
     return outcome
+
+
+def _await_opening_total(outcome: Outcome, resource: Resource, look: Look) -> Outcome:
+    """`outcome` waiting for the reported total to decide over an opening that nothing was known of but its times: a GPU
+    instance whose detail could not be had at its first sight tells its price and its total later."""
+    state = outcome.state
+    born, epoch = state.created_at, state.epoch
+    if born is None or epoch is None or amount_of(resource.price) is None or not _covers_life(outcome, look):
+        return outcome
+    if born >= epoch.start or all(span.start != born for span in state.unpriced):
+        return outcome
+    return await_total(outcome, resource, reason=Reason.OPENING_TOTAL, span=Span(born, epoch.start))
 
 
 def _known_metered(

@@ -12,7 +12,7 @@ import pytest
 from fluence_costwatch.core.history import Cause, seen_last
 from fluence_costwatch.core.ledger import doubts_of, is_at_least, spent_total
 from fluence_costwatch.core.money import Usd
-from fluence_costwatch.core.resources import Generation, Resource
+from fluence_costwatch.core.resources import Generation, Kind, Resource
 from tests.watch import OTHER, PRICE, Watch, day, metered, usd, vm
 
 CLOUD_OTHER = metered("other")
@@ -228,3 +228,15 @@ def test_a_generation_that_returns_is_charged_from_its_return() -> None:
     watch.look(day(1, "13:00"), returned, fresh, generation=Generation.CLOUD_V2)
 
     assert (usd("0.01"), usd("0.01")) == (spent(watch), spent(watch, "fresh"))
+
+
+def test_a_total_that_is_told_after_the_first_sight_decides_over_an_opening_without_a_price() -> None:
+    gpu = vm(kind=Kind.GPU_VM, price=Decimal("1.92"), created_at=day(0, "02:10"))
+    told = replace(gpu, next_charge_at=day(0, "13:00"), total_spent=usd("21.05"))
+    watch = Watch(Generation.GPU)
+    watch.look(day(0, "12:15"), OTHER, replace(gpu, price=None))
+    watch.look(day(0, "12:20"), OTHER, told)
+    watch.look(day(0, "12:25"), OTHER, told)
+    watch.look(day(0, "12:30"), OTHER, told)
+
+    assert (usd("21.05"), usd("0")) == (watch.total(), watch.uncertain(day(0, "12:30")))
