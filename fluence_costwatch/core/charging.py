@@ -142,8 +142,9 @@ def _known(
 ) -> Outcome:
     """What seeing a resource again makes of it; `former` is its state before this look."""
     created = resource.created_at
-    if created is not None and _is_another_life(former, created):
-        outcome = _end_life(outcome, former, look, at=created, seen_before=seen_before)
+    if created is not None and _is_another_life(former, created, moment=look.moment):
+        outcome = _end_life(outcome, former, look, at=min(created, look.moment), seen_before=seen_before)
+        outcome = outcome.then(replace(outcome.state, created_at=created))
         if is_metered(resource.generation):
             return metering.first_sight(outcome, resource, look, charged=charged)
         return open_life(outcome, resource, look, reported=reported) if charged else open_ended(outcome, resource, look)
@@ -218,7 +219,7 @@ def _known_metered(
     return outcome
 
 
-def _is_another_life(former: ResourceState, created: datetime) -> bool:
+def _is_another_life(former: ResourceState, created: datetime, *, moment: datetime) -> bool:
     """Whether the id came back as another machine: absent meanwhile, and created at another time, later than the
     newest epoch of the former one began (or ended, where its row is closed)."""
     if former.presence is Presence.PRESENT or former.created_at is None or former.created_at == created:
@@ -226,7 +227,8 @@ def _is_another_life(former: ResourceState, created: datetime) -> bool:
     if former.epoch is None:
         return True
     closed = former.epoch_charge is not None and former.epoch_charge.closed
-    return former.epoch.end <= created if closed else former.epoch.start < created
+    begun = min(created, moment)  # by clocks that differ it may be created a little later than it is seen
+    return former.epoch.end <= begun if closed else former.epoch.start < begun
 
 
 def _change_terms(
@@ -288,7 +290,7 @@ def _end_life(outcome: Outcome, former: ResourceState, look: Look, *, at: dateti
     epoch = outcome.state.epoch
     if epoch is not None:
         outcome = close(move_end(outcome, min(epoch.end, at)))
-    return outcome.then(replace(outcome.state, created_at=at, epoch=None, epoch_charge=None, due_prices=()))
+    return outcome.then(replace(outcome.state, epoch=None, epoch_charge=None, due_prices=()))
 
 
 def _forget_absence(outcome: Outcome, *, since: datetime) -> Outcome:
