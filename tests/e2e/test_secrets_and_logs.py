@@ -35,8 +35,8 @@ def test_no_key_appears_anywhere_even_if_the_server_says_it(
     for fault, fields in ECHOING:
         fluence_api.misbehave(fault, **fields)
         eventually(lambda: "ok" not in daemon.outcomes(), within=PATIENCE_SECONDS)
-        for arguments in (("check",), ("status",), ("vms", "--all"), ("spend",), ("status", "--json")):
-            done = daemon.cli(*arguments)
+        for command in ("check", "status"):
+            done = daemon.cli(command)
             said += done.stdout + done.stderr
         said += daemon.get("/metrics").text + daemon.get("/-/ready").text
         fluence_api.behave()
