@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 from fluence_costwatch.cli.program import CheckLine
 from fluence_costwatch.config import AccountSettings
@@ -31,14 +31,15 @@ def check_account(account: AccountSettings, cloud: FluenceCloud, *, now: datetim
             return
         for probe in probes:
             subject = f"account {account.name}, {probe.generation}"
-            yield CheckLine(subject, "ok", f"{'watched' if probe.answers else 'not watched'}: {probe.detail}")
+            state: Literal["ok", "warning"] = "warning" if probe.reason else "ok"
+            yield CheckLine(subject, state, f"{'watched' if probe.answers else 'not watched'}: {probe.detail}")
         generations = tuple(probe.generation for probe in probes if probe.answers)
     else:
         generations = tuple(map(Generation, account.generations))
     for generation in generations:
         yield from _check_list(cloud, account.name, generation)
     if any(generation in WITH_BILLING for generation in generations):
-        yield from _check_scopes(cloud, account.name, now=now)
+        yield from _check_scopes(cloud, account.name, reads_only=Generation.GPU not in generations, now=now)
 
 
 def _check_list(cloud: FluenceCloud, account: str, generation: Generation) -> Iterator[CheckLine]:
@@ -60,8 +61,9 @@ def _check_list(cloud: FluenceCloud, account: str, generation: Generation) -> It
         yield CheckLine(subject, "warning", f"this machine's clock and the marketplace's differ by {abs(ahead)}")
 
 
-def _check_scopes(cloud: FluenceCloud, account: str, *, now: datetime) -> Iterator[CheckLine]:
-    """What the key may see, what each missing scope costs, and whether it ends soon."""
+def _check_scopes(cloud: FluenceCloud, account: str, *, reads_only: bool, now: datetime) -> Iterator[CheckLine]:
+    """What the key may see, what each missing scope costs, and whether it ends soon. `reads_only` is whether a key that
+    only reads would do: the GPU cloud refuses those."""
     subject = f"account {account}, key"
     try:
         permissions = cloud.billing().permissions()
@@ -74,7 +76,7 @@ def _check_scopes(cloud: FluenceCloud, account: str, *, now: datetime) -> Iterat
     if not lacking:
         yield CheckLine(subject, "ok", "it may see all that CostWatch can use")
     more = [scope for scope in NOT_NEEDED if scope in permissions.scopes]
-    if more:
+    if more and reads_only:
         yield CheckLine(subject, "warning", f"it may also {', '.join(more)}; a key that only reads is safer")
     if permissions.expires_at is not None and permissions.expires_at - now < EXPIRES_SOON:
         yield CheckLine(subject, "warning", f"it expires at {permissions.expires_at:%Y-%m-%d %H:%M} UTC")

@@ -95,11 +95,15 @@ class Billing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What one generation answered to a probe by GET alone: it answers, refuses the key, or is not there."""
+    """What one generation answered to a probe by GET alone.
+
+    `reason` is that of the FluenceError where it neither answers nor is simply not there (`refused`, `unavailable`, ...).
+    """
 
     generation: Generation
     answers: bool
     detail: str
+    reason: str = ""
 
 
 class Discovery(Protocol):

@@ -40,7 +40,7 @@ from fluence_costwatch.errors import (
 from fluence_costwatch.fluence import FluenceCloud
 from fluence_costwatch.logs import set_up_logging
 from fluence_costwatch.ports import Backup, Reading, Store
-from fluence_costwatch.reconcile import WINDOW, adjustments_of, apply_adjustments, reconcile
+from fluence_costwatch.reconcile import WINDOW, apply_adjustments, reconcile
 from fluence_costwatch.simulator import (
     AccountOptions,
     Options,
@@ -244,13 +244,11 @@ class InstalledProgram:
                 with closing(cloud_of(each, clock=self.now)) as cloud:
                     billing = billing_of(watching_of(each, settings, found), cloud)
                     one = reconcile(each.name, billing=billing, store=store, now=self.now(), window=window)
-                with store.reading() as reading:
-                    rows = [record.charge for record in reading.charges(account=each.name)]
-                wanted = adjustments_of(one.comparisons, rows)
-                if apply and wanted:
-                    wanted = apply_adjustments(each.name, wanted, store=store, now=self.now())
                 comparisons += one.comparisons
-                adjustments += wanted
+                if apply and one.adjustments:
+                    adjustments += apply_adjustments(each.name, one.adjustments, store=store, now=self.now())
+                else:
+                    adjustments += one.adjustments
                 skipped += [Skipped(each.name, because) for because in one.skipped]
             with store.reading() as reading:
                 watched, now = watched_of(settings, found), self.now()
@@ -324,6 +322,7 @@ def _marketplace(options: SimulateOptions, *, port: int) -> Options:
             port=port,
             accounts=tuple(AccountOptions(name, own, options.balance) for name, own in keys.items()),
             auth=options.auth,
+            generations=options.generations,
             start=options.start,
             held=options.hold,
             epoch=options.epoch,

@@ -37,10 +37,14 @@ WHY_OUTDATED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """What one reconciliation of one account found; `skipped` says in words what could not be compared."""
+    """What one reconciliation of one account found; `skipped` says in words what could not be compared.
+
+    `adjustments` are the rows that would mend the ledger as it was compared: written twice, the second is refused.
+    """
 
     account: str
     comparisons: tuple[Comparison, ...]
+    adjustments: tuple[Charge, ...] = ()
     skipped: tuple[str, ...] = ()
 
 
@@ -83,7 +87,8 @@ def reconcile(
             replace(one, believed=Believed.NEITHER, because=WHY_OUTDATED) if one.against in outdated else one
             for one in compared
         )
-    return Reconciliation(account, found, tuple(skipped))
+        rows = [record.charge for record in reading.charges(account=account)]
+    return Reconciliation(account, found, adjustments_of(found, rows), tuple(skipped))
 
 
 def compare(account: str, reading: Reading, *, now: datetime, window: timedelta = WINDOW) -> Iterator[Comparison]:

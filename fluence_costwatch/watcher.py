@@ -16,7 +16,7 @@ from fluence_costwatch.cycle import Turn, run_cycle
 from fluence_costwatch.errors import CostwatchError, FluenceError, FluenceUnavailable
 from fluence_costwatch.logs import facts
 from fluence_costwatch.metrics.tallies import Tallies
-from fluence_costwatch.ports import Clock, Display, Listing, Store
+from fluence_costwatch.ports import Clock, Display, Listing, Probe, Store
 from fluence_costwatch.reconcile import Reconciliation, reconcile
 from fluence_costwatch.wiring import (
     CLOCKS_MAY_DIFFER_BY,
@@ -60,6 +60,8 @@ class Watcher:
         self._clock = clock
         self._cloud = cloud_of(account, clock=clock, budget=look_budget_of(settings))
         self.watching = watching_of(account, settings, {})
+        self._probes: tuple[Probe, ...] = ()
+        self._probe_again = False
         self._over = False
         self._winding_up = False
         self._trouble: str | None = None
@@ -124,15 +126,31 @@ class Watcher:
         log.debug("cycle ended", extra=facts(account=self.name, seconds=f"{took.total_seconds():.3f}"))
 
     def _find_generations(self) -> None:
-        """Find what serves the account, where that is left open and not known yet. Raises FluenceUnavailable."""
-        if not self.watching.found or self.generations:
+        """Find what serves the account, where that is left open: at first, again while a probe fails for a reason that
+        may pass, and once an hour. What was found once stays. Raises FluenceUnavailable where nothing answers."""
+        if not self.watching.found or (self.generations and not self._probe_again):
             return
-        probes = find_generations(self._account, self._cloud.discovery())
-        answering = tuple(probe.generation for probe in probes if probe.answers)
-        self.watching = watching_of(self._account, self._settings, {self.name: answering})
+        try:
+            probes = find_generations(self._account, self._cloud.discovery())
+        except FluenceError:
+            if self.generations:
+                return  # what is watched says for itself why it does not answer
+            raise
+        self._probe_again = any(probe.reason == FluenceUnavailable.reason for probe in probes)
+        found = tuple(probe.generation for probe in probes if probe.answers or probe.generation in self.generations)
+        if found != self.generations:
+            self.watching = watching_of(self._account, self._settings, {self.name: found})
         for probe in probes:
+            if probe in self._probes:
+                continue
             about = facts(account=self.name, generation=probe.generation, detail=probe.detail)
-            log.info("watching what answers" if probe.answers else "not there", extra=about)
+            if probe.answers:
+                log.info("watching what answers", extra=about)
+            elif probe.reason:
+                log.warning("not watched, because it cannot be read; if it bills, that is not seen", extra=about)
+            else:
+                log.info("not there", extra=about)
+        self._probes = probes
 
     def _tell(self, turn: Turn) -> None:
         for finding in turn.findings:
@@ -165,6 +183,7 @@ class Watcher:
         with self.turn:
             if self._over or self._winding_up:
                 return
+            self._probe_again = True
             billing = billing_of(self.watching, self._cloud)
             try:
                 found = reconcile(self.name, billing=billing, store=self._store, now=self._clock())

@@ -54,6 +54,7 @@ class SimulateOptions:
     """How the simulated marketplace starts; `script` is a file, or "demo" for the built-in one."""
 
     listen: tuple[str, int]
+    generations: tuple[str, ...]
     epoch: timedelta
     anchor: time
     policy: Policy

@@ -92,6 +92,10 @@ def add_to(app: typer.Typer, program: Program) -> None:
             "127.0.0.1:0"
         ),
         epoch: Annotated[str, typer.Option(metavar="SPAN", help="How long a billing epoch lasts.")] = "24h",
+        generation: Annotated[
+            list[str] | None,
+            typer.Option(metavar="NAME", help="What it speaks, once for each: vms-v2 and vms-v3 if not given."),
+        ] = None,
         anchor: Annotated[str, typer.Option(metavar="HH:MM", help="Where epochs begin, UTC.")] = "17:55",
         policy: Annotated[Policy, typer.Option(help="Boundaries for all, or for each VM its own.")] = "global",
         script: Annotated[
@@ -118,6 +122,7 @@ def add_to(app: typer.Typer, program: Program) -> None:
         program.simulate(
             SimulateOptions(
                 listen=parse_listen(listen, option="--listen"),
+                generations=tuple(generation or ["vms-v2", "vms-v3"]),
                 epoch=parse_span(epoch, option="--epoch"),
                 anchor=parse_time_of_day(anchor, option="--anchor"),
                 policy=policy,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final, TypeVar
 
@@ -77,7 +78,7 @@ class FluenceDiscovery:
             )
             found = newer if newer.answers else found
         about = [self._said(STATUS_PATH, _service, budget=budget), self._said(ME_PATH, _scopes, budget=budget)]
-        return Probe(found.generation, found.answers, " ".join([found.detail, *filter(None, about)]))
+        return replace(found, detail=" ".join([found.detail, *filter(None, about)]))
 
     def _probe(
         self,
@@ -92,7 +93,8 @@ class FluenceDiscovery:
             answer = self._connection.to(generation).get(path, query=query, budget=budget)
             return Probe(generation, answers=True, detail=f"GET {path} answers with {read(answer.body)}.")
         except FluenceError as error:
-            return Probe(generation, answers=False, detail=_why_not(path, error))
+            reason = "" if status_of(error) in NOT_FOUND else error.reason
+            return Probe(generation, answers=False, detail=_why_not(path, error), reason=reason)
 
     def _said(self, path: str, read: Callable[[bytes], str], *, budget: Budget) -> str:
         """A sentence from an answer that only adds to a probe; none where there is no such answer."""

@@ -76,10 +76,10 @@ def test_the_control_api_takes_what_is_documented(request_: str) -> None:
 
 def test_the_clouds_of_today_start_as_the_page_says_and_rent_what_it_says() -> None:
     section = section_of(PAGE, "The clouds of today")
-    (command,) = re.findall(r"^python -m fluence_costwatch\.simulator (.+)$", section, re.MULTILINE)
+    (command,) = re.findall(r"^fluence-costwatch simulate --listen 127\.0\.0\.1:\d+ (.+)$", section, re.MULTILINE)
     (action,) = [block for block in blocks_of(PAGE, "json") if block.text.startswith("{")]
 
-    with marketplace_process(*command.replace("18080", "0").split()) as market:
+    with marketplace_process(*command.split()) as market:
         fields = json.loads(action.text)
         rented = market.do(fields.pop("do"), **fields)
 

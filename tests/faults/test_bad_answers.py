@@ -89,9 +89,9 @@ CASES = (
     # An unknown status is charged as if the machine ran.
     Case("unknown_status", told=("status",) * FLEET),
     Case("null_status", unknown="status", told=("status",) * FLEET * 2),
-    # An unknown price is the last known one; one that is not said at all is no mistake.
-    Case("price_null"),
-    Case("price_missing"),
+    # An unknown price is the last known one.
+    Case("price_null", unknown="price", told=("price",) * FLEET),
+    Case("price_missing", unknown="price", told=("price",) * FLEET),
     Case("price_float", unknown="price", told=("price",) * FLEET),
     Case("price_negative", unknown="price", told=("price",) * FLEET),
     Case("price_huge", unknown="price", told=("price",) * FLEET),

@@ -334,6 +334,7 @@ def test_a_simulation_takes_what_the_marketplace_can_be_told() -> None:
     program = fleet()
     words = "--listen 127.0.0.1:8080 --epoch 30s --anchor 12:30 --policy per_vm --flavour rich --auth bearer"
     more = (
+        "--generation cloud-v2 --generation gpu "
         "--delete-body vmIds --script demo --key a=1 --key b=2 --balance 5 --start 2026-03-01 --hold --charge-delay 3s"
     )
 
@@ -343,6 +344,7 @@ def test_a_simulation_takes_what_the_marketplace_can_be_told() -> None:
     assert {
         "options": SimulateOptions(
             listen=("127.0.0.1", 8080),
+            generations=("cloud-v2", "gpu"),
             epoch=timedelta(seconds=30),
             anchor=time(12, 30),
             policy="per_vm",

@@ -241,9 +241,11 @@ def test_a_detail_is_asked_for_again_when_the_list_changes_or_the_next_charge_is
         server.paths["/gpu/instances/vms/a"] = detail(due="2026-03-01T14:00:00Z")
         count(62)
         count(80)
+        count(90)
         cloud.close()
 
-    assert [1, 1, 2, 2, 3, 4, 5, 5] == counts
+    # What was read at 0 and 62 was read just after a full hour, when a total may lag, so it was not kept.
+    assert [1, 2, 3, 3, 4, 5, 6, 7, 7] == counts
 
 
 def test_a_detail_that_was_not_understood_is_asked_for_again() -> None:
