@@ -11,9 +11,9 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import chain
 
+from fluence_costwatch.core.absence import absent, retired
 from fluence_costwatch.core.booking import Look, Outcome, amount_of
 from fluence_costwatch.core.boundaries import starts_after
-from fluence_costwatch.core.charging import absent, retired, seen
 from fluence_costwatch.core.epochs import UTC_HOURS, Span
 from fluence_costwatch.core.history import (
     Cause,
@@ -34,6 +34,7 @@ from fluence_costwatch.core.history import (
 from fluence_costwatch.core.metering import is_metered, open_charge, uncertain_since
 from fluence_costwatch.core.money import ZERO, Usd, total
 from fluence_costwatch.core.resources import Generation
+from fluence_costwatch.core.sightings import seen
 
 
 def remember(

@@ -2,42 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
 
 from fluence_costwatch.core.history import ResourceState
+from fluence_costwatch.core.known import KnownBalance, KnownResource
 from fluence_costwatch.core.ledger import is_charged_on
 from fluence_costwatch.core.metering import is_metered
 from fluence_costwatch.core.resources import Kind
 from fluence_costwatch.core.runway import Flow, Runway, Stair, runway_of
-
-
-class KnownEntry(Protocol):
-    """One entry of a balance."""
-
-    @property
-    def feature(self) -> str: ...
-    @property
-    def balance(self) -> Decimal: ...
-
-
-class KnownBalance(Protocol):
-    """What was left on an account at an instant, by feature."""
-
-    @property
-    def at(self) -> datetime: ...
-    @property
-    def entries(self) -> Sequence[KnownEntry]: ...
-
-
-class KnownResource(Protocol):
-    """What is remembered of a resource."""
-
-    @property
-    def state(self) -> ResourceState: ...
 
 
 @dataclass(frozen=True, slots=True)

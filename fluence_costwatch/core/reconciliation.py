@@ -16,10 +16,11 @@ from typing import Final, Protocol
 from fluence_costwatch.core.boundaries import SHORT_FRAGMENT_BELOW
 from fluence_costwatch.core.epochs import Span
 from fluence_costwatch.core.history import Basis, Charge, Presence, Reason, ResourceState
+from fluence_costwatch.core.known import KnownResource
 from fluence_costwatch.core.ledger import charged_total, is_at_least, is_charged_on
 from fluence_costwatch.core.metering import is_metered, open_charge
 from fluence_costwatch.core.money import LARGEST_AMOUNT, Usd
-from fluence_costwatch.core.resources import Generation, Identity, Resource
+from fluence_costwatch.core.resources import Generation, Identity
 
 DAY: Final = timedelta(days=1)
 # The provider's charges lag by an unknown time (`fluence-api.md` 7 #30), so a day is compared when it is well over.
@@ -59,17 +60,6 @@ class Believed(StrEnum):
     PROVIDER = "provider"
     LEDGER = "ledger"
     NEITHER = "neither"
-
-
-class Known(Protocol):
-    """A resource as it was last listed, what is remembered of it, and when it was last seen."""
-
-    @property
-    def resource(self) -> Resource: ...
-    @property
-    def state(self) -> ResourceState: ...
-    @property
-    def last_seen(self) -> datetime: ...
 
 
 class Reported(Protocol):
@@ -126,7 +116,7 @@ def drift_of(comparisons: Iterable[Comparison]) -> Mapping[tuple[str, Against], 
     return summed
 
 
-def against_totals(records: Iterable[Known], *, begun: Mapping[Identity, datetime]) -> Iterator[Comparison]:
+def against_totals(records: Iterable[KnownResource], *, begun: Mapping[Identity, datetime]) -> Iterator[Comparison]:
     """The total that each prepaid resource reports, against its rows.
 
     `begun` is where the ledger of each resource starts: a total is of the whole life, so it says nothing against a
@@ -194,7 +184,7 @@ def settled_days(*, since: datetime, now: datetime) -> Sequence[date]:
 
 def against_charges(
     account: str,
-    records: Iterable[Known],
+    records: Iterable[KnownResource],
     rows: Iterable[Charge],
     reported: Iterable[Reported],
     *,
@@ -242,7 +232,7 @@ def against_charges(
         )
 
 
-def _open_rows(records: Iterable[Known], *, until: datetime | None = None) -> Iterator[Charge]:
+def _open_rows(records: Iterable[KnownResource], *, until: datetime | None = None) -> Iterator[Charge]:
     """The open rows of what is metered, up to the last sighting; those of what is still there up to `until`, if later."""
     for record in records:
         seen = record.last_seen
@@ -253,7 +243,7 @@ def _open_rows(records: Iterable[Known], *, until: datetime | None = None) -> It
             yield row
 
 
-def _is_comparable(record: Known | None, span: Span, *, reported: bool) -> bool:
+def _is_comparable(record: KnownResource | None, span: Span, *, reported: bool) -> bool:
     if record is None:
         return reported
     state = record.state
@@ -263,7 +253,7 @@ def _is_comparable(record: Known | None, span: Span, *, reported: bool) -> bool:
     return is_over or record.last_seen >= span.end
 
 
-def _why_charges(record: Known | None) -> str:
+def _why_charges(record: KnownResource | None) -> str:
     if record is None:
         return _WHY_UNSEEN
     if not is_metered(record.state.generation):
@@ -303,7 +293,7 @@ def against_balance(
     last: BalanceAt,
     *,
     came_in: Decimal,
-    records: Iterable[Known],
+    records: Iterable[KnownResource],
     rows: Iterable[Charge],
 ) -> Comparison:
     """How the balance moved from `first` to `last`, net of the top-ups that `came_in` between, against what we charged

@@ -9,11 +9,12 @@ from enum import StrEnum
 
 from fluence_costwatch.core.epochs import EpochGrid, Span
 from fluence_costwatch.core.history import Basis, Charge, ResourceState
+from fluence_costwatch.core.known import Known, KnownCharge, KnownResource
 from fluence_costwatch.core.ledger import doubts_of, is_at_least
 from fluence_costwatch.core.metering import open_charge
 from fluence_costwatch.core.money import AmountInvalid, Usd, total
 from fluence_costwatch.core.resources import Per
-from fluence_costwatch.core.views import Known, KnownCharge, KnownResource, View, Watched, stale_accounts, vm_view
+from fluence_costwatch.core.views import View, Watched, stale_accounts, vm_view
 
 
 class By(StrEnum):

@@ -1,24 +1,24 @@
 """What people and Prometheus see: plain values made from what the store remembers.
 
-`design.md` 9.1 names the figures. Money that was charged or will be is in `spending.py`. The records of the store are
-taken by their shape, because the rules know nothing of ports.
+`design.md` 9.1 names the figures. Money that was charged or will be is in `spending.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
-from typing import Final, Protocol
+from typing import Final
 
 from fluence_costwatch.core.epochs import EpochGrid
-from fluence_costwatch.core.history import Charge, Presence, ResourceState
+from fluence_costwatch.core.history import Presence, ResourceState
+from fluence_costwatch.core.known import Known, KnownAccount, KnownBalance, KnownResource
 from fluence_costwatch.core.ledger import is_at_least, is_charged_on, spent_total, uncertain_total
 from fluence_costwatch.core.metering import is_metered
 from fluence_costwatch.core.money import Usd, total
-from fluence_costwatch.core.outlook import KnownBalance, Outlook, outlook_of
-from fluence_costwatch.core.resources import Generation, Kind, Per, Resource, Specs
+from fluence_costwatch.core.outlook import Outlook, outlook_of
+from fluence_costwatch.core.resources import Generation, Kind, Per, Specs
 from fluence_costwatch.core.waste import Waste, waste_in
 
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -28,59 +28,6 @@ _FINEST: Final = Decimal("1e-12")
 
 # Outcomes of a look after which its list is at hand; all others say why it is not.
 ANSWERED: Final = ("ok", "suspicious")
-
-
-class KnownResource(Protocol):
-    """A resource as the newest list that held it said, and what is remembered for the ledger."""
-
-    @property
-    def resource(self) -> Resource: ...
-    @property
-    def state(self) -> ResourceState: ...
-    @property
-    def last_seen(self) -> datetime: ...
-
-
-class KnownCharge(Protocol):
-    """A row of the ledger with the newest known name and kind of its resource."""
-
-    @property
-    def charge(self) -> Charge: ...
-    @property
-    def name(self) -> str | None: ...
-    @property
-    def kind(self) -> str: ...
-
-
-class KnownLook(Protocol):
-    """How the last look at one account and generation went."""
-
-    @property
-    def outcome(self) -> str: ...
-    @property
-    def detail(self) -> str: ...
-
-
-class KnownAccount(Protocol):
-    """What is known of one account's looks."""
-
-    @property
-    def account(self) -> str: ...
-    @property
-    def last_success(self) -> Mapping[Generation, datetime | None]: ...
-    @property
-    def last_cycle(self) -> Mapping[Generation, KnownLook]: ...
-
-
-class Known(Protocol):
-    """All that is known at one instant."""
-
-    def accounts(self) -> Sequence[KnownAccount]: ...
-    def resources(self, *, gone: bool = True) -> Sequence[KnownResource]: ...
-    def newest_balances(self) -> Mapping[str, KnownBalance]: ...
-    def charges(
-        self, *, since: datetime | None = None, until: datetime | None = None, account: str | None = None
-    ) -> Iterable[KnownCharge]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final
 
 from fluence_costwatch.core.history import Presence, ResourceState
+from fluence_costwatch.core.known import KnownResource
 from fluence_costwatch.core.ledger import is_charged_on
 from fluence_costwatch.core.money import ZERO, Usd
 from fluence_costwatch.core.resources import Generation, Kind, Resource, is_charged
@@ -24,15 +25,6 @@ class Ground(StrEnum):
     ORPHAN = "orphan"
     NOT_RUNNING = "not_running"
     RESERVED = "reserved"
-
-
-class Known(Protocol):
-    """A resource as it was last listed, and what is remembered of it."""
-
-    @property
-    def resource(self) -> Resource: ...
-    @property
-    def state(self) -> ResourceState: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +42,7 @@ class Waste:
         return None if self.per_hour is None else self.per_hour * 24
 
 
-def waste_in(records: Iterable[Known]) -> tuple[Waste, ...]:
+def waste_in(records: Iterable[KnownResource]) -> tuple[Waste, ...]:
     """All that is wasted among `records` of any accounts, in their order.
 
     A disk or address is an orphan if the list says that it serves nothing, or only machines that have ended. One whose
@@ -65,7 +57,7 @@ def waste_in(records: Iterable[Known]) -> tuple[Waste, ...]:
     return tuple(_waste(records, live))
 
 
-def _waste(records: Iterable[Known], live: set[tuple[str, str]]) -> Iterator[Waste]:
+def _waste(records: Iterable[KnownResource], live: set[tuple[str, str]]) -> Iterator[Waste]:
     for record in records:
         resource, state = record.resource, record.state
         charged = is_charged_on(state) and state.charged_under is None
@@ -79,7 +71,7 @@ def _waste(records: Iterable[Known], live: set[tuple[str, str]]) -> Iterator[Was
             yield Waste(resource, Ground.RESERVED, Decimal(0), held=resource.reserved or ZERO)
 
 
-def _is_live(record: Known) -> bool:
+def _is_live(record: KnownResource) -> bool:
     return record.state.presence is not Presence.GONE and is_charged(record.state.status, record.state.generation)
 
 
