@@ -43,6 +43,7 @@ class Facts:
     rows: tuple[ChargeRecord, ...] = ()
     looks: tuple[AccountRecord, ...] = ()
     left: tuple[BalanceRecord, ...] = ()
+    came_in: tuple[TopUp, ...] = ()
 
     def accounts(self) -> Sequence[AccountRecord]:
         return self.looks
@@ -63,7 +64,7 @@ class Facts:
         return [record for record in self.left if record.account == account and record.at >= since]
 
     def top_ups(self, *, account: str, since: datetime) -> Sequence[TopUp]:
-        return ()
+        return [top_up for top_up in self.came_in if top_up.at >= since]
 
     def reported_charges(self, *, account: str, since: date, until: date) -> Sequence[ReportedCharge]:
         return ()

@@ -74,6 +74,9 @@ def show_status(view: StatusView, output: Output) -> None:
         if account.outlook is not None:
             for line in outlook_lines(account.outlook, zone=zone, now=now):
                 output.say(f"{account.account}: {line}")
+        if account.topped_up is not None:
+            when = full_moment(account.topped_up.at, zone=zone)
+            output.say(f"{account.account}: last topped up with {money(account.topped_up.amount)} at {when}")
     _show_waste([one for account in accounts for one in account.waste], output)
     at_least = any(account.at_least for account in accounts)
     burn = money(sum((account.burn_per_day for account in accounts), Decimal(0)), at_least=at_least)

@@ -13,7 +13,7 @@ from typing import Final
 
 from fluence_costwatch.core.epochs import EpochGrid
 from fluence_costwatch.core.history import Presence, ResourceState
-from fluence_costwatch.core.known import Known, KnownAccount, KnownBalance, KnownResource
+from fluence_costwatch.core.known import Known, KnownAccount, KnownBalance, KnownResource, KnownTopUp
 from fluence_costwatch.core.ledger import is_at_least, is_charged_on, spent_total, uncertain_total
 from fluence_costwatch.core.metering import is_metered
 from fluence_costwatch.core.money import Usd, total
@@ -25,6 +25,8 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _DAY: Final = timedelta(days=1)
 # A price per epoch of seven hours has no finite number of decimals per day; far below a micro-dollar it is cut.
 _FINEST: Final = Decimal("1e-12")
+
+TOP_UPS_ARE_NEWS_FOR: Final = timedelta(days=30)
 
 # Outcomes of a look after which its list is at hand; all others say why it is not.
 ANSWERED: Final = ("ok", "suspicious")
@@ -63,12 +65,21 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
+class TopUp:
+    """Money that came in, in dollars."""
+
+    at: datetime
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class AccountStatus:
     """One configured account.
 
     `last_success` is the instant up to which all its generations are known; None where one never was. `trouble` says
     how the last looks failed, or that their list is suspicious. `spent` and `burn_per_day` are "at least" where a
-    price is not known. `outlook` is None where no balance is known. `waste` is dearest first.
+    price is not known. `outlook` is None where no balance is known. `waste` is dearest first. `topped_up` is the
+    newest top-up, while it is news.
     """
 
     account: str
@@ -83,6 +94,7 @@ class AccountStatus:
     uncertain: Usd
     at_least: bool
     outlook: Outlook | None = None
+    topped_up: TopUp | None = None
     waste: tuple[Waste, ...] = ()
 
 
@@ -160,6 +172,7 @@ def whole_view(known: Known, *, watched: Watched, now: datetime) -> tuple[Status
             looks.get(account.account),
             owned.get(account.account, []),
             balances.get(account.account),
+            known.top_ups(account=account.account, since=now - TOP_UPS_ARE_NEWS_FOR)[-1:],
             patience=watched.patience,
             now=now,
         )
@@ -227,6 +240,7 @@ def _account_status(
     record: KnownAccount | None,
     resources: Sequence[tuple[KnownResource, VmView]],
     balance: KnownBalance | None,
+    top_ups: Sequence[KnownTopUp],
     *,
     patience: timedelta,
     now: datetime,
@@ -254,6 +268,7 @@ def _account_status(
         uncertain=total(view.uncertain for view in views),
         at_least=any(view.at_least or view.burn_per_day is None for view in views),
         outlook=None if balance is None else outlook_of(balance, records),
+        topped_up=None if not top_ups else TopUp(top_ups[-1].at, top_ups[-1].amount),
         waste=tuple(sorted(waste_in(records), key=lambda one: (-(one.per_hour or 0), -one.held.micros))),
     )
 

@@ -18,6 +18,7 @@ from fluence_costwatch.core.reconciled import Skipped
 from fluence_costwatch.core.reconciliation import Against, Believed, Comparison
 from fluence_costwatch.core.resources import Kind
 from fluence_costwatch.errors import FluenceRefused
+from fluence_costwatch.ports import TopUp
 from tests.fake_program import FakeProgram
 from tests.known import Facts, at, known_account, known_balance, known_resource, metered, watched
 
@@ -314,3 +315,15 @@ def test_no_table_is_wider_than_the_terminal(command: str, columns: int) -> None
 
     rows = lines[:3] if command == "status" else lines[:4]
     assert columns >= max(cell_len(line) for line in rows)
+
+
+def test_the_newest_top_up_is_told_while_it_is_news() -> None:
+    old = TopUp("1", at("2026-01-01 10:00"), Decimal(50))
+    new = TopUp("2", at("2026-03-01 10:00"), Decimal("12.50"))
+    facts = Facts((metered(),), looks=(known_account(),), left=(known_balance(credits="12"),), came_in=(old, new))
+
+    told = call(FakeProgram(facts), "status")
+    forgotten = call(FakeProgram(replace(facts, came_in=(old,))), "status")
+
+    assert "main: last topped up with $12.50 at 2026-03-01 10:00 UTC" in told.stdout.splitlines()
+    assert "topped up" not in forgotten.stdout
