@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -38,7 +39,7 @@ from fluence_costwatch.errors import (
     UnusableOption,
 )
 from fluence_costwatch.fluence import FluenceCloud
-from fluence_costwatch.logs import set_up_logging
+from fluence_costwatch.logs import facts, set_up_logging
 from fluence_costwatch.ports import Backup, Reading, Store
 from fluence_costwatch.reconcile import WINDOW, apply_adjustments, reconcile
 from fluence_costwatch.simulator import (
@@ -61,6 +62,7 @@ from fluence_costwatch.store import (
 )
 from fluence_costwatch.wiring import (
     AUTO,
+    NOT_WATCHED,
     Found,
     billing_of,
     cloud_of,
@@ -69,6 +71,8 @@ from fluence_costwatch.wiring import (
     watched_of,
     watching_of,
 )
+
+log = logging.getLogger(__name__)
 
 BACKUPS: Final = "backups"
 LOOPBACK: Final = ("127.0.0.1", "localhost")
@@ -132,6 +136,10 @@ class InstalledProgram:
         if account.generations != AUTO:
             return {}
         probes = find_generations(account, cloud.discovery())
+        for probe in probes:
+            if probe.reason:
+                about = facts(account=account.name, generation=probe.generation, detail=probe.detail)
+                log.warning(NOT_WATCHED, extra=about)
         return {account.name: tuple(probe.generation for probe in probes if probe.answers)}
 
     def demo(self, options: DemoOptions) -> None:

@@ -20,6 +20,7 @@ from fluence_costwatch.ports import Clock, Display, Listing, Probe, Store
 from fluence_costwatch.reconcile import Reconciliation, reconcile
 from fluence_costwatch.wiring import (
     CLOCKS_MAY_DIFFER_BY,
+    NOT_WATCHED,
     billing_of,
     cloud_of,
     find_generations,
@@ -147,7 +148,7 @@ class Watcher:
             if probe.answers:
                 log.info("watching what answers", extra=about)
             elif probe.reason:
-                log.warning("not watched, because it cannot be read; if it bills, that is not seen", extra=about)
+                log.warning(NOT_WATCHED, extra=about)
             else:
                 log.info("not there", extra=about)
         self._probes = probes

@@ -23,6 +23,8 @@ SHORTEST_LOOK_BUDGET: Final = timedelta(seconds=5)
 CLOCKS_MAY_DIFFER_BY: Final = timedelta(minutes=5)
 WITH_BILLING: Final = (Generation.CLOUD_V2,)
 AUTO: Final = ("auto",)
+NOT_WATCHED: Final = "not watched, because it cannot be read; if it bills, that is not seen"
+"""What the log says of a generation that may be there but refuses the key or fails, where generations are found."""
 ORDER: Final = (Generation.CLOUD_V2, Generation.VMS_V3, Generation.VMS_V2, Generation.GPU)
 """The order in which generations are listed that were found by asking: the present one first."""
 

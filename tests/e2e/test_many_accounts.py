@@ -84,3 +84,24 @@ def test_an_account_may_leave_it_to_the_daemon_to_find_its_generations(daemon: D
         }
         assert daemon.metric("runway_timestamp_seconds", account="main")
         assert 0 == daemon.terminate()
+
+
+def test_a_generation_that_fails_at_first_is_found_later_and_one_that_refuses_the_key_is_told(
+    daemon: DaemonProcess,
+) -> None:
+    accounts = (AccountOptions("main", ("demo-key",), generations=("cloud-v2", "vms-v3", "gpu")),)
+    with marketplace(epoch=timedelta(hours=1), accounts=accounts, generations=GENERATIONS) as market:
+        market.create_vm_cloud("web", "36.00")
+        market.create("etl", "0.30697")
+        market.create_gpu("training", "1.92", kind="vm")
+        market.misbehave("status", code=403, path="/gpu/*")
+        market.misbehave("status", code=503, path="/vms/v3")
+        daemon.configure(Account(market.url, generation="auto"), epoch="1h")
+        daemon.start()
+        eventually(lambda: (daemon.metric("up", account="main") or 0) == 1, within=PATIENCE_SECONDS)
+        assert ["cloud-v2"] == daemon.json("status")["accounts"][0]["generations"]
+        assert "not watched, because it cannot be read" in daemon.log
+
+        market.behave()
+        eventually(lambda: "vms-v3" in daemon.json("status")["accounts"][0]["generations"], within=PATIENCE_SECONDS)
+        assert 0 == daemon.terminate()
