@@ -193,3 +193,29 @@ def test_an_id_seen_through_two_generations_is_one_resource_charged_once(tmp_pat
         state = watch.states()[vm.lower()]
         assert (Generation.VMS_V3, Presence.PRESENT) == (state.generation, state.presence)
         assert [] == watch.unequal()
+
+
+@pytest.mark.parametrize("path", ["/v2/vms", "/v1/storages", "/v1/public_ips"])
+@pytest.mark.parametrize("fault", ["page_short", "page_repeats", "page_totals"])
+def test_a_list_that_is_not_whole_concludes_nothing_and_the_cycle_says_so(
+    tmp_path: Path, path: str, fault: str
+) -> None:
+    pages = {"page_size": 2, "max_page_size": 2}
+    with rig(tmp_path / "watch.db", start=START, generation=Generation.CLOUD_V2, **pages) as watch:
+        for number in range(5):
+            watch.market.create_vm_cloud(f"vm-{number}", "0.0310")
+        watch.polls(2 * HOUR, every=HOUR)
+        before = watch.states()
+
+        watch.market.misbehave(fault, path=path)
+        for _ in range(3):
+            watch.advance(HOUR)
+            (record,) = watch.poll().records
+            assert ("incomplete", None) == (record.outcome, record.snapshot_id)
+        assert before == watch.states()
+        assert [] == watch.differences()
+
+        watch.market.behave()
+        watch.polls(2 * HOUR, every=HOUR)
+        assert {Presence.PRESENT} == {state.presence for state in watch.states().values()}
+        assert [] == watch.unequal()
