@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from itertools import pairwise
 
 from hypothesis import given
@@ -35,11 +36,14 @@ def with_steady_prices(story: Story) -> Story:
 
 def with_prices_that_any_look_can_know(story: Story) -> Story:
     """The same story with at most one price change in a life, and only in lives that all looks see: fewer looks lose a
-    price that changes there and back, before the first sight or after the last."""
+    price that changes there and back, before the first sight or after the last. Nothing costs nothing either: a total
+    stands still over the boundary of an epoch for nothing, so it may decide for fewer looks what more leave uncertain.
+    """
     fleet = []
     for machine in story.fleet:
         lasts = machine.created <= story.moments[0] and machine.deleted is None
-        fleet.append(replace(machine, prices=machine.prices[: 2 if lasts else 1]))
+        prices = tuple((since, price or Decimal("0.2")) for since, price in machine.prices[: 2 if lasts else 1])
+        fleet.append(replace(machine, prices=prices))
     return replace(story, fleet=tuple(fleet))
 
 
