@@ -13,6 +13,7 @@ from fluence_costwatch.core.history import Basis, Charge, ResourceState, Snapsho
 from fluence_costwatch.core.money import Usd
 from fluence_costwatch.core.resources import Generation, Identity, Kind, Per, Resource
 from fluence_costwatch.core.views import Watched, WatchedAccount
+from fluence_costwatch.errors import UnknownName
 from fluence_costwatch.ports import (
     AccountRecord,
     BalanceEntry,
@@ -73,7 +74,7 @@ class Facts:
         return {record.account: record for record in self.left}
 
     def snapshot(self, number: int) -> Snapshot:
-        raise NotImplementedError(number)
+        raise UnknownName(f"there is no snapshot {number}")
 
     def snapshots(self) -> Iterable[tuple[int, Snapshot, Verdict]]:
         return ()
