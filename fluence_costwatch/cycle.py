@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from fluence_costwatch.core.history import Finding, Judgement, Snapshot, Verdict, added_at
+from fluence_costwatch.core.findings import Finding
+from fluence_costwatch.core.history import Judgement, Snapshot, Verdict, added_at
 from fluence_costwatch.core.ledger import remember, retire
 from fluence_costwatch.core.resources import Generation
 from fluence_costwatch.core.twins import likely_twins

@@ -21,7 +21,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from fluence_costwatch import __version__
 from fluence_costwatch.config import Settings
-from fluence_costwatch.core.history import Finding
+from fluence_costwatch.core.findings import Finding
 from fluence_costwatch.core.views import Watched
 from fluence_costwatch.cycle import find_twins, retire_removed
 from fluence_costwatch.errors import ConfigInvalid, CostwatchError

@@ -10,8 +10,16 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Protocol
 
+from fluence_costwatch.core.alerts import Alert, Silence
+from fluence_costwatch.core.deletions import Deletion, DeletionState, Kept, Lease, Veto
 from fluence_costwatch.core.history import Charge, History, ResourceState, Snapshot, Step, Verdict
-from fluence_costwatch.core.resources import Generation, Resource
+from fluence_costwatch.core.idleness import IdleClock
+from fluence_costwatch.core.idleness import Reading as SignalReading
+from fluence_costwatch.core.messages import Message
+from fluence_costwatch.core.money import Usd
+from fluence_costwatch.core.outbox import Attempt, Delivery, Draft, OutboxRow
+from fluence_costwatch.core.resources import Generation, Identity, Resource
+from fluence_costwatch.core.rules import Condition
 
 Clock = Callable[[], datetime]
 """Gives the present instant, aware UTC. One is made in `daemon.py`; nobody else reads the clock."""
@@ -131,8 +139,88 @@ class CycleRecord:
     snapshot_id: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The first and the newest beat of a resource."""
+
+    first_at: datetime
+    last_at: datetime
+
+
 class Transaction(Protocol):
     """One write transaction: everything in it is kept, or nothing."""
+
+    def reading(self) -> Reading:
+        """All that is known inside this transaction, what it has written so far included."""
+        ...
+
+    def save_alerts(self, alerts: Iterable[Alert]) -> None:
+        """Store alerts as they are now, new ones and changed ones, each by its id."""
+        ...
+
+    def enqueue(self, drafts: Iterable[Draft], *, at: datetime) -> None:
+        """Put messages into the outbox, each once by its key and target."""
+        ...
+
+    def settle(self, number: int, attempt: Attempt, *, state: Delivery, next_at: datetime, at: datetime) -> None:
+        """Note how one try to send a row of the outbox went, what it is now, and when it is due next if still queued."""
+        ...
+
+    def requeue(self, number: int, *, at: datetime) -> bool:
+        """Queue a dead or unconfirmed row again; False where there is none of that number."""
+        ...
+
+    def save_silence(self, silence: Silence) -> None:
+        """Keep a silence; one of the same id is replaced."""
+        ...
+
+    def save_clocks(self, clocks: Iterable[IdleClock]) -> None:
+        """Store idle clocks, each by its resource and rule."""
+        ...
+
+    def forget_clocks(self, rules: Iterable[str]) -> None:
+        """Drop the clocks of rules that are no longer configured."""
+        ...
+
+    def save_deletion(self, deletion: Deletion, *, was: DeletionState | None) -> bool:
+        """Store a deletion with those of its transitions that are new, if it is still in the state `was` (None: new).
+
+        False, and nothing is stored, where somebody else has changed it meanwhile.
+        """
+        ...
+
+    def save_veto(self, veto: Veto) -> None:
+        """Keep a veto; one of the same resource and rule is replaced."""
+        ...
+
+    def lift_veto(self, identity: Identity, rule: str) -> None:
+        """Drop the veto of that resource and rule, if there is one."""
+        ...
+
+    def save_lease(self, lease: Lease) -> None:
+        """Keep a lease; one of the same resource is replaced."""
+        ...
+
+    def end_lease(self, identity: Identity) -> None:
+        """Drop the lease of that resource, if there is one."""
+        ...
+
+    def keep(self, kept: Kept) -> None:
+        """Protect a resource until it is released; one that is protected already stays so with its former reason."""
+        ...
+
+    def release(self, identity: Identity, *, actor: str, at: datetime) -> None:
+        """Protect a resource no longer, and note that a person decided so: a protected name protects it anew only
+        where the resource is seen under one that it did not have then."""
+        ...
+
+    def save_heartbeat(self, identity: Identity, *, at: datetime) -> None:
+        """Note a beat."""
+        ...
+
+    def count_cycle(self) -> None:
+        """Count one cycle more, here and (after the commit) beside the database."""
+        ...
 
     def history(self, account: str, *, listed: frozenset[str] | None = None) -> History:
         """All that is remembered of `account`. With `listed`, the ids of a list, what is gone and not among them is left
@@ -253,6 +341,62 @@ class Reading(Protocol):
         """The newest balance of every account that has one."""
         ...
 
+    def spent(self, *, since: datetime | None, until: datetime | None) -> Mapping[Identity, Usd]:
+        """The sum of the written rows of each resource whose span starts in `[since, until)`, without a loop over rows."""
+        ...
+
+    def straddling(self, moment: datetime) -> Sequence[ChargeRecord]:
+        """The written rows of metered resources whose span begins before and ends after `moment`."""
+        ...
+
+    def alerts(self, *, resolved_since: datetime | None = None) -> Sequence[Alert]:
+        """Every alert that is not resolved, and those that were resolved from `resolved_since` on (None: no others)."""
+        ...
+
+    def once_told(self) -> Mapping[str, Alert]:
+        """By fingerprint, every alert that is told ONCE, resolved ones included, while its window may go on."""
+        ...
+
+    def silences(self) -> Sequence[Silence]:
+        """Every silence, ended ones included, by their end."""
+        ...
+
+    def outbox(self, *, states: Iterable[Delivery] | None = None, target: str | None = None) -> Sequence[OutboxRow]:
+        """The rows of the outbox in the order in which they were put in, of those states (None: all)."""
+        ...
+
+    def due(self, *, target: str, now: datetime, limit: int) -> Sequence[OutboxRow]:
+        """The first queued rows of a target that are due."""
+        ...
+
+    def clocks(self) -> Mapping[tuple[Identity, str], IdleClock]:
+        """The idle clock of each resource and rule."""
+        ...
+
+    def deletions(self, *, states: Iterable[DeletionState] | None = None) -> Sequence[Deletion]:
+        """Every deletion of those states (None: all), oldest first, each with all its transitions."""
+        ...
+
+    def vetoes(self) -> Sequence[Veto]:
+        """Every veto, ended ones included."""
+        ...
+
+    def leases(self) -> Mapping[Identity, Lease]:
+        """The lease of each resource that has one, ended ones included."""
+        ...
+
+    def kept(self) -> Mapping[Identity, Kept]:
+        """The resources that are protected until released by command."""
+        ...
+
+    def released(self) -> Mapping[Identity, tuple[str | None, ...]]:
+        """The resources that were released by command, each with the names it had been seen under by then."""
+        ...
+
+    def heartbeats(self) -> Mapping[Identity, Heartbeat]:
+        """The beats of each resource that ever beat."""
+        ...
+
     def snapshot(self, number: int) -> Snapshot:
         """The snapshot of that number exactly as it was stored. Raises UnknownName."""
         ...
@@ -302,10 +446,57 @@ class Store(Protocol):
         """The size of the database with its write-ahead log."""
         ...
 
+    def free_bytes(self) -> int:
+        """How much room is left where the database lies."""
+        ...
+
+    def secret(self) -> bytes:
+        """32 random bytes that are kept beside the database, readable by its owner alone; made when first asked for."""
+        ...
+
+    def was_rolled_back(self) -> bool:
+        """Whether the cycle counter in the database is behind the one beside it: an older backup was restored."""
+        ...
+
+    def accept_rollback(self) -> None:
+        """An operator confirms that the database is as it should be: both counters agree again."""
+        ...
+
 
 class Display(Protocol):
     """Whoever shows the present state: it gets every new view, and answers from it without asking anybody."""
 
     def show(self, reading: Reading, *, now: datetime) -> None:
         """Make this the state that is shown from now on."""
+        ...
+
+
+class Notifier(Protocol):
+    """Whoever hands a message to a target."""
+
+    def send(self, target: str, message: Message, *, reference: str) -> Attempt:
+        """Try to send once, within a deadline of its own. `reference` is the same for the same row of the outbox."""
+        ...
+
+
+class Signals(Protocol):
+    """The facts about machines that have to be asked for over the network: cpu, network and PromQL."""
+
+    def gather(
+        self, conditions: Iterable[Condition], resources: Iterable[Resource], *, now: datetime
+    ) -> Mapping[tuple[Identity, Condition], SignalReading]:
+        """What each condition says of each resource now. Never raises: what cannot be had is unknown and says why."""
+        ...
+
+
+class Deleter(Protocol):
+    """The side of the marketplace that ends things, with the key that may."""
+
+    def delete(self, deletion: Deletion) -> None:
+        """Ask for one deletion, once. Raises FluenceRefused or FluenceUnexpected where the API said no, so that nothing
+        has gone; FluenceUnavailable where it may or may not have been taken."""
+        ...
+
+    def maintenance(self, generation: Generation) -> bool:
+        """Whether the marketplace says that it is under maintenance. Raises FluenceError where it does not say."""
         ...

@@ -9,9 +9,9 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from fluence_costwatch.core.epochs import EpochGrid
+from fluence_costwatch.core.findings import Finding
 from fluence_costwatch.core.history import (
     Charge,
-    Finding,
     History,
     Judgement,
     Reason,

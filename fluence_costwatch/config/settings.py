@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from fluence_costwatch.config.secret import Secret
+from fluence_costwatch.core.budgets import Budget
+from fluence_costwatch.core.deletions import DeletionPolicy
+from fluence_costwatch.core.money import Usd
+from fluence_costwatch.core.outbox import QuietHours, Route
+from fluence_costwatch.core.rules import Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +44,16 @@ class DatabaseSettings:
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """Where to listen: `host` without brackets, `port` 0 for a free one; no token means that none is asked for."""
+    """Where to listen: `host` without brackets, `port` 0 for a free one; no token means that none is asked for.
+
+    `public_url` is where people reach it, for links in messages; without a slash at its end.
+    """
 
     host: str
     port: int
     token: Secret | None
     metrics_without_token: bool
+    public_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +75,16 @@ class DisplaySettings:
 class AlertSettings:
     """When an account without a successful look counts as stale, unless three polls take longer.
 
-    `drift_tolerance` is the part of the provider's figure by which the ledger may differ from it without an alert.
+    `drift_tolerance` is the part of the provider's figure by which the ledger may differ from it without an alert, `repeat`
+    how often what goes on is told again, `runway` from when on the end of the balance is told, `new_vm_above` the price
+    per day above which a new machine is told of (None: never).
     """
 
     stale_after: timedelta
     drift_tolerance: Decimal
+    repeat: timedelta = timedelta(hours=24)
+    runway: timedelta = timedelta(hours=72)
+    new_vm_above: Usd | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +101,36 @@ class AccountSettings:
     auth: str
     epoch: EpochSettings
     charge_from: datetime | None
+    delete_api_key: Secret | None = None
+    delete_body: str = "vmId"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSettings:
+    """One Apprise URL with a name that is safe to print, and what it is told."""
+
+    name: str
+    url: Secret
+    route: Route
+
+
+@dataclass(frozen=True, slots=True)
+class NotifySettings:
+    """What holds for all targets, and where else to tell that all is well or what fires."""
+
+    quiet: QuietHours | None = None
+    dead_man_url: Secret | None = None
+    alertmanager_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignalSettings:
+    """Where facts about machines come from. `overrides` are node_exporter URLs by lower-cased id or by name."""
+
+    prometheus_url: str | None = None
+    node_exporter_url: str = "http://{public_ip}:9100/metrics"
+    timeout: timedelta = timedelta(seconds=5)
+    overrides: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,4 +146,10 @@ class Settings:
     display: DisplaySettings
     alerts: AlertSettings
     accounts: tuple[AccountSettings, ...]
+    targets: tuple[TargetSettings, ...] = ()
+    notify: NotifySettings = NotifySettings()
+    budgets: tuple[Budget, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    signals: SignalSettings = SignalSettings()
+    deletion: DeletionPolicy = DeletionPolicy()
     remarks: tuple[str, ...] = ()

@@ -12,7 +12,8 @@ from datetime import datetime
 from decimal import Decimal
 
 from fluence_costwatch.core.epochs import EpochGrid, Span
-from fluence_costwatch.core.history import Basis, Cause, Charge, Doubt, Finding, Reason, ResourceState
+from fluence_costwatch.core.findings import Finding
+from fluence_costwatch.core.history import Basis, Cause, Charge, Doubt, Reason, ResourceState
 from fluence_costwatch.core.money import AmountInvalid, Usd
 from fluence_costwatch.core.resources import Resource
 

@@ -13,6 +13,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from fluence_costwatch.core.epochs import EpochGrid, Span
+from fluence_costwatch.core.findings import Finding
 from fluence_costwatch.core.money import ZERO, Usd
 from fluence_costwatch.core.resources import Generation, Identity, Kind, Resource
 
@@ -227,17 +228,6 @@ class History:
     lists: Mapping[Generation, ListState] = field(default_factory=dict)
     resources: Mapping[str, ResourceState] = field(default_factory=dict)
     has_past: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that an operator should hear of, said once when it begins. `kind` is an alert kind of `design.md` 9.1."""
-
-    kind: str
-    severity: str
-    account: str
-    resource_id: str | None
-    summary: str
 
 
 @dataclass(frozen=True, slots=True)

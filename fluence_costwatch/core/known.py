@@ -9,7 +9,8 @@ from decimal import Decimal
 from typing import Protocol
 
 from fluence_costwatch.core.history import Charge, ResourceState
-from fluence_costwatch.core.resources import Generation, Resource
+from fluence_costwatch.core.money import Usd
+from fluence_costwatch.core.resources import Generation, Identity, Resource
 
 
 class KnownEntry(Protocol):
@@ -91,3 +92,5 @@ class Known(Protocol):
     def charges(
         self, *, since: datetime | None = None, until: datetime | None = None, account: str | None = None
     ) -> Iterable[KnownCharge]: ...
+    def spent(self, *, since: datetime | None, until: datetime | None) -> Mapping[Identity, Usd]: ...
+    def straddling(self, moment: datetime) -> Sequence[KnownCharge]: ...

@@ -15,11 +15,11 @@ from fluence_costwatch.core.absence import absent, retired
 from fluence_costwatch.core.booking import Look, Outcome, amount_of
 from fluence_costwatch.core.boundaries import starts_after
 from fluence_costwatch.core.epochs import UTC_HOURS, Span
+from fluence_costwatch.core.findings import Finding
 from fluence_costwatch.core.history import (
     Cause,
     Charge,
     Doubt,
-    Finding,
     History,
     ListState,
     Presence,

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable, Iterator
 from itertools import combinations
 
 from fluence_costwatch.core.booking import in_words
-from fluence_costwatch.core.history import Finding
+from fluence_costwatch.core.findings import Finding
 from fluence_costwatch.core.resources import Resource
 
 
