@@ -1,7 +1,8 @@
-"""GET over HTTP with limits on everything: time, size, attempts, redirects. The only home of httpx and stamina.
+"""HTTP with limits on everything: time, size, attempts, redirects. The only home of httpx and stamina.
 
-Whatever goes wrong leaves this module as a FluenceError whose text is for the operator. The key travels in a header,
-to one host, and appears in no text, log or repr.
+`get` asks Fluence again and again for what can be had safely twice: what goes wrong leaves it as a FluenceError whose text
+is for the operator. `send` sends one request once, to anybody: what goes wrong leaves it as an HttpFailure. A key travels
+in a header, to one host, and appears in no text, log or repr.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ stamina.instrumentation.set_on_retry_hooks([])
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """A whole answer with status 200. `sent_at` is when the attempt that was answered began; header names are lower-case."""
+    """A whole answer of success. `sent_at` is when the attempt that was answered began; header names are lower-case."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -100,6 +101,27 @@ class HttpStatus(Exception):
 def status_of(error: FluenceError) -> int | None:
     """The status that the server answered with where that is why `error` was raised."""
     return error.__cause__.status if isinstance(error.__cause__, HttpStatus) else None
+
+
+class HttpFailure(Exception):
+    """A request that was sent once brought no answer of success; the text is for the operator and holds no secret.
+
+    `status` is that of the answer, None where none came whole. `may_have_arrived` is whether the server may have acted on it
+    nevertheless: false where no connection came about, or where it said no.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        status: int | None = None,
+        may_have_arrived: bool = False,
+        retry_after: timedelta | None = None,
+    ) -> None:
+        super().__init__(text)
+        self.status = status
+        self.may_have_arrived = may_have_arrived
+        self.retry_after = retry_after
 
 
 class HttpClient:
@@ -215,6 +237,77 @@ class HttpClient:
             ) from failure.__cause__
         raise AssertionError("the loop above returns or raises")
 
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        content: object = None,
+        accept: str = "application/json",
+        called: str | None = None,
+    ) -> HttpAnswer:
+        """The answer to one request that is sent once, with any status of success. Raises HttpFailure otherwise.
+
+        `content` is sent as JSON unless it is None. `path` is a whole URL where the client has no base. `called` is what
+        texts say instead of method and path, for a path that is secret.
+        """
+        request = called or f"{method} {self._quotable(path)}{f' at {self._where}' if self._where else ''}"
+        body = None if content is None else json.dumps(content, separators=(",", ":")).encode("utf-8")
+        sent_at = self._clock()
+        with _Deadline(self._deadline) as deadline:
+            try:
+                with self._client.stream(
+                    method,
+                    self._base_url + path,
+                    content=body,
+                    headers={"Accept": accept} | ({} if body is None else {"Content-Type": "application/json"}),
+                    timeout=self._timeouts(self._deadline),
+                    extensions={"trace": deadline.watch},
+                ) as response:
+                    if not response.is_success:
+                        said = self._said(response)
+                        raise HttpFailure(
+                            f"{request} was answered with {response.status_code}{f' ({said})' if said else ''}.",
+                            status=response.status_code,
+                            # Whoever stands before the server may give up while it still works on the request.
+                            may_have_arrived=response.status_code in (408, 500, 502, 503, 504),
+                            retry_after=_retry_after(response.headers, now=self._clock()),
+                        )
+                    read = self._body_of(response, request)
+                # A connection that was shut down because time was up can look like the regular end of a body.
+                if deadline.is_over:
+                    raise HttpFailure(f"No complete answer to {request} in time.", may_have_arrived=True)
+                answered_at = max(self._clock(), sent_at)
+                return HttpAnswer(
+                    response.status_code, dict(response.headers), self._without_secrets(read), sent_at, answered_at
+                )
+            except FluenceUnexpected as exc:
+                raise HttpFailure(
+                    f"The answer to {request} could not be read whole.", may_have_arrived=True
+                ) from exc.__cause__
+            except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL, UnicodeError):
+                raise HttpFailure(f"{request} cannot be sent: its address is not one that HTTP can carry.") from None
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                raise HttpFailure(f"No connection for {request}.") from None
+            except (httpx.TransportError, zlib.error):
+                raise HttpFailure(f"No complete answer to {request} in time.", may_have_arrived=True) from None
+
+    def _timeouts(self, within: timedelta) -> httpx.Timeout:
+        return httpx.Timeout(
+            min(self._read_timeout, within).total_seconds(),
+            connect=min(self._connect_timeout, within).total_seconds(),
+        )
+
+    def _body_of(self, response: httpx.Response, request: str) -> bytearray:
+        body = bytearray()
+        for piece in _decoded(response):
+            if len(body) + len(piece) > self._max_bytes:
+                raise FluenceUnexpected(
+                    f"The answer to {request} is larger than {self._max_bytes} bytes and was not read on. {_MEANWHILE}"
+                )
+            body += piece
+        return body
+
     def _attempt(self, path: str, *, within: timedelta) -> HttpAnswer:
         request = f"GET {path} at {self._where}"
         sent_at = self._clock()
@@ -223,21 +316,12 @@ class HttpClient:
                 with self._client.stream(
                     "GET",
                     self._base_url + path,
-                    timeout=httpx.Timeout(
-                        min(self._read_timeout, within).total_seconds(),
-                        connect=min(self._connect_timeout, within).total_seconds(),
-                    ),
+                    timeout=self._timeouts(within),
                     extensions={"trace": deadline.watch},
                 ) as response:
                     if response.status_code != 200:
                         raise self._refusal(request, response)
-                    body = bytearray()
-                    for piece in _decoded(response):
-                        if len(body) + len(piece) > self._max_bytes:
-                            raise FluenceUnexpected(
-                                f"The answer to {request} is larger than {self._max_bytes} bytes and was not read on. {_MEANWHILE}"
-                            )
-                        body += piece
+                    body = self._body_of(response, request)
                 # A connection that was shut down because time was up can look like the regular end of a body.
                 if deadline.is_over:
                     raise _Transient(f"No complete answer to {request} within {within.total_seconds():.3g} s.")
