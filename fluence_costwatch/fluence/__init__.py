@@ -11,6 +11,7 @@ from fluence_costwatch.fluence import cloud_v2, vms_v2, vms_v3
 from fluence_costwatch.fluence.billing import FluenceBilling
 from fluence_costwatch.fluence.catalogue import Catalogue
 from fluence_costwatch.fluence.connection import Connection
+from fluence_costwatch.fluence.deletion import VM_ID, FluenceDeleter
 from fluence_costwatch.fluence.discovery import FluenceDiscovery
 from fluence_costwatch.fluence.gpu import GpuCloud
 from fluence_costwatch.http_client import HttpClient
@@ -27,7 +28,7 @@ class _Read(Protocol):
 
 
 class FluenceCloud:
-    """The marketplace as one account sees it (`ports.Cloud`); it only ever reads."""
+    """The marketplace as one account sees it (`ports.Cloud`); all but its `deleter` only ever read."""
 
     def __init__(
         self,
@@ -76,6 +77,10 @@ class FluenceCloud:
     def discovery(self) -> FluenceDiscovery:
         """Finding out which generations serve the account, over the same connection."""
         return FluenceDiscovery(self._connection)
+
+    def deleter(self, *, delete_body: str = VM_ID) -> FluenceDeleter:
+        """The side that ends things, over the same connection and with the same key."""
+        return FluenceDeleter(self._connection, delete_body=delete_body)
 
     def look(self, generation: Generation) -> Listing:
         """The complete list of `generation`. Raises FluenceError where it cannot be had completely and in time."""

@@ -23,7 +23,7 @@ from fluence_costwatch.ports import Listing
 
 # The path of a list and that of a detail without its id. The slash at the end of the first list is part of it.
 VMS_PATH: Final = "/gpu/instances/vms"
-_LISTS: Final = (
+LISTS: Final = (
     (Kind.GPU_CONTAINER, "/gpu/instances/", "/gpu/instances/"),
     (Kind.GPU_VM, VMS_PATH, "/gpu/instances/vms/"),
     (Kind.GPU_BAREMETAL, "/gpu/instances/baremetal", "/gpu/instances/baremetal/"),
@@ -69,7 +69,7 @@ class GpuCloud:
         """
         budget = http.budget()
         try:
-            answers = [(kind, http.get(path, budget=budget)) for kind, path, _ in _LISTS]
+            answers = [(kind, http.get(path, budget=budget)) for kind, path, _ in LISTS]
         except FluenceRefused as error:
             raise FluenceRefused(f"{error} The GPU cloud refuses read-only keys too.") from error.__cause__
         listed = [instance for kind, answer in answers for instance in instances(answer.body, kind=kind)]
@@ -114,7 +114,7 @@ class GpuCloud:
 
 
 def _ask(wanted: Sequence[Instance], *, http: HttpClient, budget: Budget) -> list[_Answer]:
-    prefixes = {kind: prefix for kind, _, prefix in _LISTS}
+    prefixes = {kind: prefix for kind, _, prefix in LISTS}
 
     def ask(instance: Instance) -> _Answer:
         try:

@@ -22,6 +22,7 @@ class Request:
     method: str
     target: str
     headers: Mapping[str, str]
+    body: bytes = b""
 
     @property
     def path(self) -> str:
@@ -62,7 +63,9 @@ def scripted(paths: Mapping[str, Any]) -> Iterator[Scripted]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            request = Request("GET", self.path, {name.lower(): value for name, value in self.headers.items()})
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            sent = self.rfile.read(int(headers.get("content-length", "0")))
+            request = Request(self.command, self.path, headers, sent)
             script.requests.append(request)
             status, body = script.answer(request)
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -71,6 +74,8 @@ def scripted(paths: Mapping[str, Any]) -> Iterator[Scripted]:
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
+
+        do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815  # the names that the base class looks for
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the name that the base class gives it
             """Tests say what they saw."""
