@@ -35,9 +35,12 @@ class Reading:
 class IdleClock:
     """What is remembered of one rule for one resource; its size does not grow with time.
 
-    `since` is when the conditions began to hold without interruption (None: they do not hold, or it is not known).
-    `buckets` are (expected, known) samples of equal parts of the last `for`, oldest first. `digest` is that of the rule
-    it was kept by, `created_at` and `price` those of the resource: a change starts it anew.
+    `at` is that of the newest look. `since` is when the conditions began to hold without interruption (None: they do not
+    hold, or it is not known). `buckets` are (watched, known) microseconds of equal parts of the last `for`, oldest first;
+    the newest part began at `bucket_started_at`. `coverage` is the known share of the last `for`, or of the time since
+    the clock started where that is less. `digest` is that of the rule it was kept by, `created_at` and `price` those of
+    the resource: a change starts it anew. `evidence` is what each condition of the rule said, in their order. `busy_at`
+    is when they were last known not to hold.
     """
 
     identity: Identity
@@ -52,3 +55,4 @@ class IdleClock:
     buckets: tuple[tuple[int, int], ...] = ()
     coverage: Decimal = Decimal(0)
     evidence: tuple[str, ...] = ()
+    busy_at: datetime | None = None
