@@ -1,0 +1,330 @@
+"""Composing: what happened in one cycle becomes one message per target (`design.md` section 8)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+from fluence_costwatch.core.alerts import Alert, AlertEvent, Change
+from fluence_costwatch.core.budgets import BudgetStatus
+from fluence_costwatch.core.context import Context, Driver, only
+from fluence_costwatch.core.findings import SEVERITIES, Severity
+from fluence_costwatch.core.messages import Chart, Message, Section, Table
+from fluence_costwatch.core.money import Usd, total
+from fluence_costwatch.core.outbox import Draft, QuietHours, Route
+from fluence_costwatch.core.routing import earliest, routes_of
+from fluence_costwatch.core.untrusted import printable
+from fluence_costwatch.core.wording import counted, instant, label, money, sentence, share, span
+
+LISTED: Final = 10
+"""How many alerts of one severity a message lists."""
+
+BUDGET_FACT: Final = "budget"
+"""The fact of an alert that names the budget it is about."""
+
+TAGS: Final = (("info", "[INFO]"), ("warning", "[WARN]"), ("critical", "[CRIT]"))
+RESOLVED_TAG: Final = "[RESOLVED]"
+
+_HEADINGS: Final = (
+    (Severity.CRITICAL, "Critical"),
+    (Severity.WARNING, "Warnings"),
+    (Severity.INFO, "For information"),
+)
+_ABOUT_BUDGETS: Final = ("budget", "forecast")
+# Where the alert itself is about what something costs, the dearest resources are worth their lines.
+_ABOUT_MONEY: Final = (*_ABOUT_BUDGETS, "anomaly", "idle", "waste", "runway", "price")
+_DRIVERS: Final = 5
+_LISTED_BUDGETS: Final = 5
+_LISTED_CHARGES: Final = 3
+_LISTED_ACCOUNTS: Final = 5
+# What is left of the 150 characters that the shortest headline of a channel holds, for "and 1000 more".
+_LONGEST_FACT: Final = 135
+
+
+def compose(
+    events: Sequence[AlertEvent], *, routes: Sequence[Route], quiet: QuietHours | None, context: Context, now: datetime
+) -> tuple[Draft, ...]:
+    """One message for each target that takes any of what happened. The same events at the same instant give the same
+    key. Held back in quiet hours unless something critical began or ended: then what is told stays in order."""
+    drafts = []
+    for route in routes:
+        told = [event for event in events if route in routes_of(event.alert, routes)]
+        if told:
+            urgent = any(event.alert.severity is Severity.CRITICAL for event in told)
+            drafts.append(
+                Draft(
+                    key=_key(told, now=now),
+                    target=route.target,
+                    message=message_of(told, route=route, context=only(context, route.accounts), now=now),
+                    not_before=earliest(quiet, urgent=urgent, now=now),
+                )
+            )
+    return tuple(drafts)
+
+
+def message_of(events: Sequence[AlertEvent], *, route: Route, context: Context, now: datetime) -> Message:
+    """The message that tells one target of events, at least one."""
+    ordered = sorted(events, key=_order)
+    first = ordered[0]
+    open_alerts = [event.alert for event in ordered if event.change is not Change.RESOLVED]
+    severity = max((alert.severity for alert in open_alerts), key=lambda each: each.rank, default=Severity.INFO)
+    about_money = any(alert.kind in _ABOUT_MONEY for alert in open_alerts)
+    about_budgets = any(event.alert.kind in _ABOUT_BUDGETS for event in events)
+    sections = [
+        *_what_changed(ordered, context=context),
+        *(budget_sections(_statuses_of(ordered, context=context), context=context, now=now) if about_budgets else ()),
+        *(_drivers(open_alerts, context=context) if about_money else ()),
+        *_what_comes(open_alerts, context=context, now=now),
+        *_waiting(open_alerts),
+        _data(ordered, context=context, now=now),
+    ]
+    return Message(
+        severity=severity,
+        subject=_subject(ordered),
+        thread=first.alert.group or first.alert.fingerprint,
+        sections=tuple(sections),
+        action=_action(first, count=len(ordered), context=context),
+        link=context.public_url or "",
+        why=_why(first, route=route, count=len(ordered), context=context),
+        chart=chart_of(context) if about_budgets and context.daily else None,
+    )
+
+
+def budget_sections(statuses: Sequence[BudgetStatus], *, context: Context, now: datetime) -> Iterator[Section]:
+    """Spent, limit and forecast of budgets, the fullest first; nothing where there are none."""
+    if not statuses:
+        return
+    fullest = sorted(statuses, key=lambda status: (-status.used, status.budget.name))
+    rows = tuple(
+        (
+            status.budget.name,
+            f"{money(status.spent, at_least=status.at_least)}",
+            money(status.budget.limit),
+            share(status.used),
+            money(status.forecast) if status.forecast is not None else "-",
+            instant(status.ends_at, zone=context.zone) if status.ends_at is not None else "never",
+        )
+        for status in fullest[:_LISTED_BUDGETS]
+    )
+    lines = [
+        f"{status.budget.name}: the bill may hold up to {money(status.uncertain)} more than is known."
+        for status in fullest[:_LISTED_BUDGETS]
+        if status.uncertain
+    ]
+    for status in fullest[:_LISTED_BUDGETS]:
+        if status.exhausted_at is not None and status.exhausted_at > now:
+            lines.append(
+                f"{status.budget.name}: the limit will be crossed on {instant(status.exhausted_at, zone=context.zone)}"
+                f", in {span(status.exhausted_at - now)}, if nothing changes."
+            )
+    columns = ("Budget", "Spent", "Limit", "Used", "Forecast", "Window ends")
+    yield Section(
+        "Budgets",
+        tuple(lines),
+        Table(columns, rows, right=(1, 2, 3, 4)),
+        left_out=max(0, len(fullest) - _LISTED_BUDGETS),
+    )
+
+
+def chart_of(context: Context) -> Chart:
+    """What was spent on the last days."""
+    return Chart(f"Spent a day, the last {len(context.daily)} days", context.daily)
+
+
+def data_lines(accounts: Iterable[str], *, context: Context, now: datetime) -> tuple[str, ...]:
+    """How old what is known of these accounts is; of many, the oldest."""
+    known = [(account, context.as_of[account]) for account in sorted(set(accounts)) if account in context.as_of]
+    lines = [
+        f"Data of {account}: no complete look yet."
+        if at is None
+        else f"Data of {account}: as of {instant(at, zone=context.zone)}, {span(now - at)} old."
+        for account, at in sorted(known, key=lambda each: (each[1] is not None, each[1] or now, each[0]))
+    ]
+    more = len(lines) - _LISTED_ACCOUNTS
+    return (*lines[:_LISTED_ACCOUNTS], f"{counted(more, 'more account')}, with newer data.") if more > 0 else (*lines,)
+
+
+def silence_command(alert: Alert, *, command: str) -> str:
+    """The command that silences an alert for a day."""
+    return f"{command} silence {alert.id} --for 1d"
+
+
+def tag_of(severity: Severity) -> str:
+    """ "[WARN]"."""
+    return dict(TAGS)[severity.value]
+
+
+def key_of(*parts: str) -> str:
+    """16 hexadecimal digits that stand for `parts`."""
+    return hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _key(events: Iterable[AlertEvent], *, now: datetime) -> str:
+    told = sorted(f"{event.alert.id} {event.change.value}" for event in events)
+    return f"alerts-{key_of(now.isoformat(), *told)}"
+
+
+def _order(event: AlertEvent) -> tuple[bool, int, int, Decimal, datetime, str]:
+    """What is open before what is over, severe before slight, new before known, dear before cheap."""
+    alert = event.alert
+    known = event.change is Change.REPEATED
+    cost = alert.cost_per_day or Decimal(0)
+    return event.change is Change.RESOLVED, -alert.severity.rank, int(known), -cost, alert.since, alert.id
+
+
+def _subject(ordered: Sequence[AlertEvent]) -> str:
+    first, more = ordered[0], len(ordered) - 1
+    fact = first.alert.summary
+    if first.change is Change.RESOLVED:
+        tag = RESOLVED_TAG
+        fact = f"{fact} ({first.reason})" if first.reason and not more else fact
+    else:
+        tag = tag_of(first.alert.severity)
+    cut = printable(fact.rstrip("."), limit=_LONGEST_FACT - len(tag))
+    return f"{tag} {cut}{f' and {more} more' if more else ''}"
+
+
+def _what_changed(ordered: Sequence[AlertEvent], *, context: Context) -> Iterator[Section]:
+    if len(ordered) == 1:
+        yield Section("What changed", tuple(_in_full(ordered[0], context=context)))
+        return
+    kinds = Counter(event.alert.kind for event in ordered)
+    counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items(), key=lambda each: (-each[1], each[0])))
+    yield Section("What changed", (f"{len(ordered)} alerts: {counts}.",))
+    for severity, heading in _HEADINGS:
+        these = [event for event in ordered if event.change is not Change.RESOLVED and event.alert.severity is severity]
+        yield from _listed(these, heading=heading, context=context)
+    over = [event for event in ordered if event.change is Change.RESOLVED]
+    yield from _listed(over, heading="Resolved", context=context)
+
+
+def _in_full(event: AlertEvent, *, context: Context) -> Iterator[str]:
+    alert = event.alert
+    yield sentence(alert.summary)
+    if event.change is Change.RESOLVED:
+        yield sentence(f"It is over: {event.reason or 'it holds no more'}")
+    elif alert.means:
+        yield sentence(alert.means)
+    yield f"Since {instant(alert.since, zone=context.zone)}."
+    if event.change is not Change.RESOLVED and event.reason:
+        yield sentence(f"Told because: {event.reason}")
+
+
+def _listed(events: Sequence[AlertEvent], *, heading: str, context: Context) -> Iterator[Section]:
+    if events:
+        lines = tuple(_in_short(event, context=context) for event in events[:LISTED])
+        yield Section(f"{heading} ({len(events)})", lines, left_out=max(0, len(events) - LISTED))
+
+
+def _in_short(event: AlertEvent, *, context: Context) -> str:
+    alert = event.alert
+    reason = f"; {event.reason}" if event.reason else ""
+    return f"{alert.summary.rstrip('.')} (since {instant(alert.since, zone=context.zone)}{reason}; {alert.id})"
+
+
+def _statuses_of(events: Iterable[AlertEvent], *, context: Context) -> tuple[BudgetStatus, ...]:
+    """The budgets that the alerts are about; where they name none, all."""
+    names = {dict(event.alert.facts).get(BUDGET_FACT) for event in events if event.alert.kind in _ABOUT_BUDGETS}
+    about = tuple(status for status in context.statuses if status.budget.name in names)
+    return about or context.statuses
+
+
+def _drivers(alerts: Sequence[Alert], *, context: Context) -> Iterator[Section]:
+    """The dearest resources: of the budget, where the message is about one; else of the accounts that it is about."""
+    budgets = {dict(alert.facts).get(BUDGET_FACT) for alert in alerts if alert.kind in _ABOUT_BUDGETS}
+    about = [status for status in context.statuses if status.budget.name in budgets]
+    if len(about) == 1 and about[0].drivers:
+        spent = about[0].drivers[:_DRIVERS]
+        yield _resource_table(
+            "Biggest drivers", "Spent", ((account, label(name, id=id), amount) for account, id, name, amount in spent)
+        )
+        return
+    accounts = {alert.account for alert in alerts}
+    dearest = [one for one in context.drivers if "" in accounts or one.account in accounts][:_DRIVERS]
+    if dearest:
+        yield _resource_table("Biggest drivers", "A day", ((one.account, _name(one), one.per_day) for one in dearest))
+
+
+def _resource_table(heading: str, figure: str, rows: Iterable[tuple[str, str, Usd | Decimal]]) -> Section:
+    listed = tuple((name, account, money(amount)) for account, name, amount in rows)
+    return Section(heading, table=Table(("Resource", "Account", figure), listed, right=(2,)))
+
+
+def _name(driver: Driver) -> str:
+    return label(driver.name, id=driver.resource_id)
+
+
+def _what_comes(alerts: Sequence[Alert], *, context: Context, now: datetime) -> Iterator[Section]:
+    """The next charges of the resources that the alerts are about; of their accounts, where they are about none."""
+    named = {(alert.account, alert.resource_id) for alert in alerts if alert.resource_id is not None}
+    accounts = {alert.account for alert in alerts if alert.kind in _ABOUT_MONEY and alert.resource_id is None}
+    charges = [
+        charge
+        for charge in context.charges
+        if charge.at > now
+        and ((charge.account, charge.resource_id) in named or "" in accounts or charge.account in accounts)
+    ]
+    if not charges:
+        return
+    at = charges[0].at
+    together = [charge for charge in charges if charge.at == at]
+    amount = money(total(charge.amount for charge in together))
+    names = ", ".join(label(charge.name, id=charge.resource_id) for charge in together[:_LISTED_CHARGES])
+    more = len(together) - _LISTED_CHARGES
+    yield Section(
+        "What happens next",
+        (
+            f"Next charge: {amount} on {instant(at, zone=context.zone)}, in {span(at - now)}, for {names}"
+            f"{f' and {more} more' if more > 0 else ''}.",
+        ),
+    )
+
+
+def _waiting(alerts: Sequence[Alert]) -> Iterator[Section]:
+    """What it costs a day to do nothing; a resource that several alerts are about counts once."""
+    costs: dict[tuple[str, str], Decimal] = {}
+    for alert in alerts:
+        if alert.cost_per_day:
+            subject = (alert.account, alert.resource_id or alert.fingerprint)
+            costs[subject] = max(costs.get(subject, Decimal(0)), alert.cost_per_day)
+    if costs:
+        yield Section("What waiting costs", (f"{money(sum(costs.values(), Decimal(0)))} a day, if nothing is done.",))
+
+
+def _data(events: Sequence[AlertEvent], *, context: Context, now: datetime) -> Section:
+    accounts = {event.alert.account for event in events}
+    about = context.as_of.keys() if "" in accounts else accounts
+    lines = data_lines(about, context=context, now=now)
+    return Section("Data", (f"State of {instant(now, zone=context.zone)}.", *lines))
+
+
+def _action(first: AlertEvent, *, count: int, context: Context) -> str:
+    if first.change is Change.RESOLVED:
+        return ""
+    if count == 1 and first.alert.advice:
+        return first.alert.advice
+    return f"{context.command} alerts"
+
+
+def _why(first: AlertEvent, *, route: Route, count: int, context: Context) -> str:
+    alert = first.alert
+    rule = f", rule {printable(alert.rule, limit=80)}" if alert.rule and count == 1 else ""
+    about = f"kind {alert.kind}{rule}, severity {alert.severity}" if count == 1 else "alerts of one look together"
+    return (
+        f"You get this ({about}) because target {route.target} takes {described(route)}. "
+        f"To silence {'it' if count == 1 else 'the first of them'}: {silence_command(alert, command=context.command)}"
+    )
+
+
+def described(route: Route) -> str:
+    """What a target takes, in words."""
+    worse = (
+        route.min_severity.value if route.min_severity is SEVERITIES[-1] else f"{route.min_severity.value} and worse"
+    )
+    kinds = f"of {', '.join(route.kinds)}" if route.kinds else "of every kind"
+    accounts = f"from {', '.join(route.accounts)}" if route.accounts else "from every account"
+    return f"{worse if route.min_severity is not SEVERITIES[0] else 'all severities'} {kinds} {accounts}"
