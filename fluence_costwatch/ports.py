@@ -235,8 +235,11 @@ class Transaction(Protocol):
         """Ids that are charged, and not gone, under another account: id -> that account."""
         ...
 
-    def save_snapshot(self, snapshot: Snapshot, verdict: Verdict) -> int:
-        """Store the snapshot as changes against the one before; returns its number."""
+    def save_snapshot(
+        self, snapshot: Snapshot, verdict: Verdict, *, deleted_by_us: frozenset[str] = frozenset()
+    ) -> int:
+        """Store the snapshot as changes against the one before, with the ids that we had asked to be deleted when it was
+        judged, so that a rebuild judges it alike; returns its number."""
         ...
 
     def save_step(self, before: History, step: Step) -> None:

@@ -11,6 +11,7 @@ from typing import Final
 from fluence_costwatch.errors import DatabaseDamaged, StoreError
 from fluence_costwatch.ports import Backup
 from fluence_costwatch.store.engine import connect_read_only, translated
+from fluence_costwatch.store.files import sync
 
 KEPT: Final = 7
 """How many automatic backups stay in their directory."""
@@ -31,7 +32,7 @@ def write_backup(path: Path, directory: Path, *, now: datetime, label: str = "",
         os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         _copy(path, unfinished)
         unfinished.replace(target)
-        _sync(directory)
+        sync(directory)
     except OSError as error:
         raise StoreError(f"The backup {target} could not be written: {error.strerror}.") from error
     finally:
@@ -49,15 +50,7 @@ def _copy(source: Path, target: Path) -> None:
         found = copy.execute("PRAGMA quick_check(1)").fetchone()
     if found != ("ok",):
         raise DatabaseDamaged(f"The backup of {source} came out damaged ({found}); it was thrown away.")
-    _sync(target)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(target)
 
 
 def _drop_older(directory: Path, name: str, keep: int) -> None:

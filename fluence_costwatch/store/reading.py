@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, func, select
+from sqlalchemy import Select, and_, func, select
 
 from fluence_costwatch.core.history import Snapshot, Verdict
+from fluence_costwatch.core.money import Usd
 from fluence_costwatch.core.resources import Generation, Identity, Kind
 from fluence_costwatch.ports import (
     AccountRecord,
@@ -20,12 +21,18 @@ from fluence_costwatch.ports import (
     ResourceRecord,
     TopUp,
 )
+from fluence_costwatch.store.alerts import AlertReading
 from fluence_costwatch.store.billing import (
     load_balances,
     load_newest_balances,
     load_reported_charges,
     load_top_ups,
 )
+from fluence_costwatch.store.deletions import DeletionReading
+from fluence_costwatch.store.idle import IdleReading
+from fluence_costwatch.store.keeping import KeepingReading
+from fluence_costwatch.store.ledger_sums import load_spent, load_straddling
+from fluence_costwatch.store.outbox import OutboxReading
 from fluence_costwatch.store.rows import Row, charge_of, details_of, resource_of, state_of
 from fluence_costwatch.store.schema import (
     NOT_GONE,
@@ -40,12 +47,11 @@ from fluence_costwatch.store.schema import (
 )
 from fluence_costwatch.store.snapshots import load_snapshot, stream_snapshots
 
+_Subject = tuple[Identity, Kind, str | None]
 
-class SqliteReading:
+
+class SqliteReading(AlertReading, OutboxReading, IdleReading, DeletionReading, KeepingReading):
     """One read transaction on an open connection (`ports.Reading`)."""
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
 
     def accounts(self) -> Sequence[AccountRecord]:
         """Every account that was ever looked at, by name."""
@@ -105,8 +111,17 @@ class SqliteReading:
             rows = rows.join_from(charges, resources).where(resources.c.account == account)
         subjects = self._subjects(account)
         for row in self.connection.execute(rows.execution_options(yield_per=1000)):
-            identity, kind, name = subjects[row.resource]
-            yield ChargeRecord(charge=charge_of(row, identity), name=name, kind=kind.value)
+            yield _charge_record(row, subjects)
+
+    def spent(self, *, since: datetime | None, until: datetime | None) -> Mapping[Identity, Usd]:
+        """The sum of the written rows of each resource whose span starts in `[since, until)`, without a loop over rows."""
+        return load_spent(self.connection, since=since, until=until)
+
+    def straddling(self, moment: datetime) -> Sequence[ChargeRecord]:
+        """The written rows of metered resources whose span begins before and ends after `moment`."""
+        rows = load_straddling(self.connection, moment)
+        subjects = self._subjects(None) if rows else {}
+        return [_charge_record(row, subjects) for row in rows]
 
     def balances(self, *, account: str, since: datetime) -> Sequence[BalanceRecord]:
         """The balances of `account` that were noted from `since` on, oldest first."""
@@ -131,9 +146,10 @@ class SqliteReading:
 
     def snapshots(self) -> Iterator[tuple[int, Snapshot, Verdict]]:
         """Every kept snapshot in the order in which they were stored, with its number."""
-        return stream_snapshots(self.connection)
+        for kept in stream_snapshots(self.connection):
+            yield kept.number, kept.snapshot, kept.verdict
 
-    def _subjects(self, account: str | None) -> dict[int, tuple[Identity, Kind, str | None]]:
+    def _subjects(self, account: str | None) -> dict[int, _Subject]:
         """Who each resource is, with the kind and name that the newest list gave it."""
         known = select(states.c.resource, states.c.kind, resources.c.account, resources.c.id).join_from(
             states, resources
@@ -168,6 +184,11 @@ def _newest_versions(*columns: Any) -> Select[Any]:
         .join(versions, and_(versions.c.resource == states.c.resource, versions.c.from_snapshot == newest))
         .join(details, details.c.pk == versions.c.details)
     )
+
+
+def _charge_record(row: Row, subjects: Mapping[int, _Subject]) -> ChargeRecord:
+    identity, kind, name = subjects[row.resource]
+    return ChargeRecord(charge=charge_of(row, identity), name=name, kind=kind.value)
 
 
 def _cycle(row: Row) -> CycleRecord:

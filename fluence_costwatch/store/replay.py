@@ -64,15 +64,17 @@ def replay(connection: Connection, *, below: int | None = None) -> Replay:
     """
     replayed = Replay(load_checkpoints(connection))
     events = deque(sorted([*_retirements(connection), *_adjustments(connection)], key=lambda one: one.place))
-    for number, snapshot, verdict in stream_snapshots(connection, below=below):
-        _live_through(replayed, events, below=number)
+    for kept in stream_snapshots(connection, below=below):
+        _live_through(replayed, events, below=kept.number)
+        account = kept.snapshot.account
         step = remember(
-            _history(replayed, snapshot.account),
-            snapshot,
-            claimed_elsewhere=_claims_of_others(replayed.histories, snapshot.account),
+            _history(replayed, account),
+            kept.snapshot,
+            claimed_elsewhere=_claims_of_others(replayed.histories, account),
+            deleted_by_us=kept.deleted_by_us,
         )
-        if step.verdict is not verdict:
-            replayed.disputed.append(f"snapshot {number} was {verdict}, replaying finds it {step.verdict}")
+        if step.verdict is not kept.verdict:
+            replayed.disputed.append(f"snapshot {kept.number} was {kept.verdict}, replaying finds it {step.verdict}")
         _keep(replayed, step)
     _live_through(replayed, events, below=below)
     return replayed

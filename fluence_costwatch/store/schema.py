@@ -17,6 +17,8 @@ checkpoints   what was remembered where the kept snapshots begin, so that a rebu
 balances      what was left on each account, one row per change
 top_ups       money that came in
 reported_charges  what the provider itself charged each resource on each day
+
+Those of what is told are in `alert_tables.py`, those of idle rules and deletions in `deletion_tables.py`.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from sqlalchemy import Column, ForeignKey, Index, LargeBinary, MetaData, Table, 
 
 from fluence_costwatch.core.history import Basis, Phase, Presence, Reason, Verdict
 from fluence_costwatch.core.resources import Generation, Kind
+from fluence_costwatch.store.json_types import Ids
 from fluence_costwatch.store.types import (
     Amount,
     Day,
@@ -43,7 +46,7 @@ from fluence_costwatch.store.types import (
     Word,
 )
 
-REVISIONS: Final = ("0001", "0002")
+REVISIONS: Final = ("0001", "0002", "0003", "0004")
 """Every migration, oldest first; the last is what this version reads and writes. Known without loading Alembic."""
 
 # Every constraint has a name, so that a later migration can change it.
@@ -108,6 +111,7 @@ judgements = Table(
 )
 
 # Numbers are never given twice, not even after all snapshots were pruned: open versions still name the old ones.
+# `explained` are the ids that we had asked to be deleted when the list was judged.
 snapshots = Table(
     "snapshots",
     metadata,
@@ -117,6 +121,7 @@ snapshots = Table(
     Column("answered_at", Instant, nullable=False),
     Column("verdict", Word(Verdict), nullable=False),
     Column("judgement", Number, ForeignKey("judgements.pk"), nullable=False),
+    Column("explained", Ids),
     sqlite_strict=True,
     sqlite_autoincrement=True,
 )
@@ -209,6 +214,8 @@ charges = Table(
     sqlite_with_rowid=False,
 )
 Index(None, charges.c.starts_at)
+REPORTED: Final = charges.c.basis == literal_column("'reported'")
+Index("charges_reported", charges.c.starts_at, sqlite_where=REPORTED)
 
 cycles = Table(
     "cycles",

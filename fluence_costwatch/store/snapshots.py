@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Select, or_, select
@@ -29,7 +30,17 @@ def load_snapshot(connection: Connection, number: int) -> Snapshot:
     return _snapshot(row, tuple(_resource(change) for change in connection.execute(there)))
 
 
-def stream_snapshots(connection: Connection, *, below: int | None = None) -> Iterator[tuple[int, Snapshot, Verdict]]:
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A kept snapshot with its number, and how it was judged: `deleted_by_us` explained what it lacks."""
+
+    number: int
+    snapshot: Snapshot
+    verdict: Verdict
+    deleted_by_us: frozenset[str]
+
+
+def stream_snapshots(connection: Connection, *, below: int | None = None) -> Iterator[Judged]:
     """Every kept snapshot, those from number `below` on left out, in the order of storing."""
     heads = _heads().order_by(snapshots.c.number)
     changes = _changes().order_by(versions.c.from_snapshot)
@@ -55,7 +66,7 @@ def stream_snapshots(connection: Connection, *, below: int | None = None) -> Ite
             change = next(upcoming, None)
         if head.list not in ordered:
             ordered[head.list] = tuple(resource for _, resource in sorted(shown[head.list].items()))
-        yield head.number, _snapshot(head, ordered[head.list]), head.verdict
+        yield Judged(head.number, _snapshot(head, ordered[head.list]), head.verdict, head.explained)
 
 
 def _heads() -> Select[Any]:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
 from fluence_costwatch.errors import StoreError
 from fluence_costwatch.ports import Backup
+from fluence_costwatch.store.alerts import drop_alerts
 from fluence_costwatch.store.backup import KEPT, write_backup
+from fluence_costwatch.store.beside import CycleFile, cycles_of, secret_beside, set_cycles
 from fluence_costwatch.store.engine import reader_engine, require_sqlite, translated, writer_engine
+from fluence_costwatch.store.idle import drop_clocks
 from fluence_costwatch.store.lock import FileLock
 from fluence_costwatch.store.migrate import migrate
 from fluence_costwatch.store.opening import database_size, open_reading, rebuild_database, verify_database
+from fluence_costwatch.store.outbox import drop_settled
 from fluence_costwatch.store.pruning import drop, drop_cycles, drop_numbers, find_prunable
 from fluence_costwatch.store.reading import SqliteReading
 from fluence_costwatch.store.transactions import SqliteTransaction
@@ -28,6 +33,7 @@ class SqliteStore:
     def __init__(self, path: Path, lock: FileLock | None) -> None:
         self.path = path
         self._lock = lock
+        self._cycle_file = CycleFile(path)
         self._writer = writer_engine(path)
         self._reader = reader_engine(path)
         # Threads take turns here rather than by SQLite's polling. It is not reentrant: no transaction in another.
@@ -36,8 +42,13 @@ class SqliteStore:
     @contextmanager
     def transaction(self) -> Iterator[SqliteTransaction]:
         """A write transaction: committed where the block ends, rolled back where it raises."""
-        with self._turn, translated(self.path), self._writer.begin() as connection:
-            yield SqliteTransaction(connection)
+        with self._turn:
+            with translated(self.path), self._writer.begin() as connection:
+                transaction = SqliteTransaction(connection, self._cycle_file)
+                yield transaction
+            if transaction.counted is not None:
+                with suppress(OSError):  # the next cycle writes it, or counts no further
+                    self._cycle_file.write(transaction.counted)
 
     @contextmanager
     def reading(self) -> Iterator[SqliteReading]:
@@ -46,13 +57,19 @@ class SqliteStore:
             yield SqliteReading(connection)
 
     def prune(self, *, before: datetime) -> int:
-        """Drop snapshots, cycle-log lines, balances and the provider's charges older than `before`, never our own charges,
-        top-ups or adjustments; returns how many snapshots went."""
+        """Drop snapshots, cycle-log lines, balances, the provider's charges, settled messages, resolved alerts, ended
+        silences and idle clocks that stand still older than `before`; returns how many snapshots went.
+
+        Never our own charges, top-ups, adjustments, deletions or what protects from them.
+        """
         with self.reading() as reading:
             prunable = find_prunable(reading.connection, before=before)
         with self.transaction() as transaction:
             drop_cycles(transaction.connection, before=before)
             drop_numbers(transaction.connection, before=before)
+            drop_alerts(transaction.connection, before=before)
+            drop_settled(transaction.connection, before=before)
+            drop_clocks(transaction.connection, before=before)
             if prunable is not None:
                 drop(transaction.connection, prunable)
         return 0 if prunable is None else prunable.count
@@ -72,6 +89,37 @@ class SqliteStore:
     def size_bytes(self) -> int:
         """The size of the database with its write-ahead log."""
         return database_size(self.path)
+
+    def free_bytes(self) -> int:
+        """How much room is left where the database lies."""
+        try:
+            return shutil.disk_usage(self.path.parent).free
+        except OSError as error:
+            raise StoreError(f"{self.path.parent} cannot be asked for its room: {error.strerror}.") from error
+
+    def secret(self) -> bytes:
+        """32 random bytes that are kept beside the database, readable by its owner alone; made when first asked for."""
+        return secret_beside(self.path)
+
+    def was_rolled_back(self) -> bool:
+        """Whether the cycle counter in the database disagrees with the one beside it: an older backup was restored, or
+        the database came here without its counter, or that cannot be read or written."""
+        # Read before and after, as a cycle may be counted in between.
+        before = self._cycle_file.read()
+        with self.reading() as reading:
+            counted = cycles_of(reading.connection)
+        after = self._cycle_file.read()
+        return before is None or after is None or before > counted or after < counted - 1
+
+    def accept_rollback(self) -> None:
+        """An operator confirms that the database is as it should be: both counters agree again."""
+        with self.transaction() as transaction:
+            counted = max(cycles_of(transaction.connection), self._cycle_file.read() or 0)
+            try:
+                self._cycle_file.write(counted)
+            except OSError as error:
+                raise StoreError(f"{self._cycle_file.path} cannot be written: {error.strerror}.") from error
+            set_cycles(transaction.connection, counted)
 
     def close(self) -> None:
         """Let go of the file, so that another process may write to it. Harmless when done twice."""

@@ -15,8 +15,15 @@ from fluence_costwatch.core.history import Charge, History, ListState, Snapshot,
 from fluence_costwatch.core.resources import Generation, Resource
 from fluence_costwatch.ports import BalanceEntry, CycleRecord, ReportedCharge, TopUp
 from fluence_costwatch.store.adjusting import newest_snapshot, note_adjustments, refuse_second_adjustments
+from fluence_costwatch.store.alerts import AlertWriting
+from fluence_costwatch.store.beside import CycleFile, cycles_of, set_cycles
 from fluence_costwatch.store.billing import note_balances, note_reported_charges, note_top_ups
+from fluence_costwatch.store.deletions import DeletionWriting
 from fluence_costwatch.store.histories import claims_of_others, in_parts, load_history
+from fluence_costwatch.store.idle import IdleWriting
+from fluence_costwatch.store.keeping import KeepingWriting
+from fluence_costwatch.store.outbox import OutboxWriting
+from fluence_costwatch.store.reading import SqliteReading
 from fluence_costwatch.store.rows import (
     NO_LIST,
     charge_values,
@@ -47,13 +54,31 @@ SUCCESS = "ok"
 """The outcome of a cycle that brought a list which was believed."""
 
 
-class SqliteTransaction:
-    """One write transaction on an open connection (`ports.Transaction`)."""
+class SqliteTransaction(AlertWriting, OutboxWriting, IdleWriting, DeletionWriting, KeepingWriting):
+    """One write transaction on an open connection (`ports.Transaction`).
 
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
+    `counted` is how many cycles the database has counted once it is committed, where one was counted.
+    """
+
+    def __init__(self, connection: Connection, cycle_file: CycleFile) -> None:
+        super().__init__(connection)
+        self.counted: int | None = None
+        self._cycle_file = cycle_file
         self._list_keys: dict[tuple[str, Generation], int] = {}
         self._resource_keys: dict[str, dict[str, int]] = {}
+
+    def reading(self) -> SqliteReading:
+        """All that is known inside this transaction, what it has written so far included."""
+        return SqliteReading(self.connection)
+
+    def count_cycle(self) -> None:
+        """Count one cycle more, here and (after the commit) beside the database.
+
+        Where both disagree nothing is counted, so that they go on disagreeing until an operator has accepted it.
+        """
+        self.counted = self._cycle_file.next_count(cycles_of(self.connection))
+        if self.counted is not None:
+            set_cycles(self.connection, self.counted)
 
     def history(self, account: str, *, listed: frozenset[str] | None = None) -> History:
         """All that is remembered of `account`.
@@ -67,8 +92,11 @@ class SqliteTransaction:
         """Ids that are charged, and not gone, under another account: id -> that account."""
         return claims_of_others(self.connection, account)
 
-    def save_snapshot(self, snapshot: Snapshot, verdict: Verdict) -> int:
-        """Store the snapshot as changes against the one before; returns its number."""
+    def save_snapshot(
+        self, snapshot: Snapshot, verdict: Verdict, *, deleted_by_us: frozenset[str] = frozenset()
+    ) -> int:
+        """Store the snapshot as changes against the one before, and by which `deleted_by_us` it was judged; returns its
+        number."""
         key = self._list_key(snapshot.account, snapshot.generation)
         number = self._inserted(
             insert(snapshots).values(
@@ -77,6 +105,7 @@ class SqliteTransaction:
                 answered_at=snapshot.answered_at,
                 verdict=verdict,
                 judgement=self._judgement_key(snapshot),
+                explained=deleted_by_us,
             )
         )
         before = self._open_versions(key, snapshot.account, snapshot.generation)

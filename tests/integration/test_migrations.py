@@ -105,6 +105,15 @@ def with_next(tmp_path: Path, body: str) -> Migrations:
     return Migrations(directory, (*REVISIONS, "next"))
 
 
+def up_to(revision: str, tmp_path: Path) -> Migrations:
+    """Our migrations as they were when that one was the newest."""
+    known = REVISIONS[: REVISIONS.index(revision) + 1]
+    directory = tmp_path / f"until {revision}"
+    newer = [f"{name}*" for name in REVISIONS if name not in known]
+    shutil.copytree(our_migrations().directory, directory, ignore=shutil.ignore_patterns(*newer, "__pycache__"))
+    return Migrations(directory, known)
+
+
 def rows(path: Path, query: str) -> list[tuple[object, ...]]:
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute(query).fetchall()
@@ -130,8 +139,21 @@ def test_even_the_strictness_keys_and_partial_indexes_are_the_same(database: Pat
 
 
 def _as_sets(tables: list[tuple[object, ...]]) -> dict[object, frozenset[str]]:
-    """What each table consists of; the order of its constraints says nothing."""
-    return {name: frozenset(line.strip().rstrip(",") for line in str(sql).splitlines()) for name, sql in tables}
+    """What each table consists of; the order of its columns and constraints says nothing."""
+    return {name: frozenset(_parts(" ".join(str(sql).split()))) for name, sql in tables}
+
+
+def _parts(sql: str) -> Iterator[str]:
+    """What stands before and after the outer parentheses, and between the commas directly inside them."""
+    depth, part = 0, ""
+    for letter in sql:
+        depth += (letter == "(") - (letter == ")")
+        if (letter, depth) in {("(", 1), (")", 0), (",", 1), (",", 0)}:
+            yield part.strip()
+            part = ""
+        else:
+            part += letter
+    yield part.strip()
 
 
 def test_the_known_revisions_are_those_of_the_scripts() -> None:
@@ -172,10 +194,8 @@ def test_an_older_database_is_backed_up_and_then_migrated(database: Path, tmp_pa
 
 def test_a_database_of_the_first_schema_reads_back_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "watch.db"
-    first = tmp_path / "0001"
-    shutil.copytree(our_migrations().directory, first, ignore=shutil.ignore_patterns("0002*", "__pycache__"))
     path.touch()
-    migrate(path, now=NOW, migrations=Migrations(first, ("0001",)))
+    migrate(path, now=NOW, migrations=up_to("0001", tmp_path))
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(WRITTEN_WITH_0001)
 
@@ -197,6 +217,26 @@ def test_a_database_of_the_first_schema_reads_back_as_it_was_written(tmp_path: P
     backup = tmp_path / "backups" / "watch-before-upgrade-from-0001-20260301T120000Z.db"
     assert "0001" == current_revision(backup)
     assert [(6,)] == rows(backup, "SELECT count(*) FROM charges")
+
+
+@pytest.mark.parametrize("revision", REVISIONS[:-1])
+def test_every_older_schema_becomes_the_newest_and_keeps_its_rows(tmp_path: Path, revision: str) -> None:
+    path, new = tmp_path / "watch.db", tmp_path / "new.db"
+    path.touch()
+    migrate(path, now=NOW, migrations=up_to(revision, tmp_path))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(WRITTEN_WITH_0001)
+    open_store(new, now=NOW).close()
+
+    with open_store(path, now=NOW) as store, store.reading() as reading:
+        assert ([], []) == (store.verify(), store.rebuild())
+        assert [3, 4] == [number for number, _, _ in reading.snapshots()]
+        assert (([], [], []), False) == (
+            (reading.alerts(), reading.outbox(), reading.deletions()),
+            store.was_rolled_back(),
+        )
+    everything = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"
+    assert _as_sets(rows(new, everything)) == _as_sets(rows(path, everything))
 
 
 def test_a_migration_that_fails_half_way_leaves_the_old_schema_and_rows(database: Path, tmp_path: Path) -> None:

@@ -1,0 +1,72 @@
+"""Values whose table has a column for each of their fields, under its name; an identity has two."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, Table, and_, or_
+from sqlalchemy.dialects.sqlite import insert
+
+from fluence_costwatch.core.resources import Identity
+from fluence_costwatch.store.rows import Row
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    V = TypeVar("V", bound=DataclassInstance)
+
+
+class OnConnection:
+    """A part of a reading or of a transaction, on the connection that it shares with the other parts."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+
+def values_of(value: DataclassInstance, *, but: Collection[str] = ()) -> dict[str, Any]:
+    """The columns of `value`, without the fields `but`."""
+    values: dict[str, Any] = {}
+    for one in fields(value):
+        held = getattr(value, one.name)
+        if isinstance(held, Identity):
+            values |= {"account": held.account, "resource_id": held.id}
+        elif one.name not in but:
+            values[one.name] = held
+    return values
+
+
+def record_of(kind: type[V], row: Row, **others: Any) -> V:
+    """The value that `values_of` gave the columns of `row`; `others` are the fields that it was not given."""
+    own = {one.name: getattr(row, one.name) for one in fields(kind) if one.name not in {"identity", *others}}
+    if any(one.name == "identity" for one in fields(kind)):
+        own["identity"] = identity_of(row)
+    return kind(**own, **others)
+
+
+def identity_of(row: Row) -> Identity:
+    """The resource that a row names."""
+    return Identity(row.account, row.resource_id)
+
+
+def is_of(table: Table, identity: Identity) -> ColumnElement[bool]:
+    """Whether a row of `table` names that resource."""
+    return and_(table.c.account == identity.account, table.c.resource_id == identity.id)
+
+
+def put(connection: Connection, table: Table, *rows: dict[str, Any]) -> None:
+    """Add `rows`, each in the place of the one with the same key; one that says the same is not written again."""
+    if not rows:
+        return
+    statement = insert(table)
+    fresh = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
+    differs = [table.c[name].is_distinct_from(value) for name, value in fresh.items()]
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=list(table.primary_key),
+            set_=fresh,
+            where=or_(*differs),
+        ),
+        list(rows),
+    )
