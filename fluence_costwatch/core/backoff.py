@@ -100,5 +100,5 @@ def _was_put_off_too_far(row: OutboxRow, *, now: datetime) -> bool:
 
 
 def _breaks(row: OutboxRow) -> int:
-    found = _BROKE.match(row.error)
+    found = _BROKE.match(row.error) if row.attempts else None  # one that was queued again keeps its old error
     return int(found[1]) if found else 0
