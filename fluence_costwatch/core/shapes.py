@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, Final, TypeAlias
 
+from fluence_costwatch.core.alert_views import AlertsView
+from fluence_costwatch.core.idle_views import ExplainView, IdleView, RuleVerdict
 from fluence_costwatch.core.money import price_text
 from fluence_costwatch.core.reconciled import ReconcileView
 from fluence_costwatch.core.spending import CalendarView, ExportRow, SpendView
@@ -18,6 +20,7 @@ from fluence_costwatch.core.views import StatusView, VmsView, VmView
 Json: TypeAlias = dict[str, Any]
 
 _FINEST_SHARE: Final = Decimal("1e-9")
+_HUNDREDTH: Final = Decimal("0.01")
 _LONG: Final = Context(prec=80, rounding=ROUND_HALF_EVEN)
 
 EXPORT_COLUMNS: Final = (
@@ -98,6 +101,43 @@ def calendar(view: CalendarView) -> Json:
     }
 
 
+def idle(view: IdleView) -> Json:
+    """The answer of `idle`. `wasted_usd` is null where no price is known."""
+    return {"as_of": instant(view.as_of), "verdicts": [_rule_verdict(one) for one in view.verdicts]}
+
+
+def explain(view: ExplainView) -> Json:
+    """The answer of `explain`: the resource as `vms` shows it, its verdict, and each rule's with what it waits for.
+
+    {"as_of": T, "resource": {...}, "rules": [{... as in `idle`, "conditions": [...], "for_seconds", "min_age_seconds",
+     "judged_at": T|null, "busy_at": T|null, "next_charge_at": T|null, "action"}], "other_rules": [...],
+     "lease": {"until": T|null, "source"}|null, "last_heartbeat": T|null, "protection": [...]}
+    """
+    lease = view.lease
+    return {
+        "as_of": instant(view.as_of),
+        "resource": _resource(view.resource)
+        | {"verdict": None if view.verdict is None else view.verdict.value, "protected": bool(view.protection)},
+        "rules": [
+            _rule_verdict(one)
+            | {
+                "conditions": list(one.conditions),
+                "for_seconds": int(one.held_for.total_seconds()),
+                "min_age_seconds": int(one.min_age.total_seconds()),
+                "judged_at": _instant(one.judged_at),
+                "busy_at": _instant(one.busy_at),
+                "next_charge_at": _instant(one.next_charge_at),
+                "action": one.action.value,
+            }
+            for one in view.rules
+        ],
+        "other_rules": list(view.other_rules),
+        "lease": None if lease is None else {"until": _instant(lease.until), "source": lease.source},
+        "last_heartbeat": _instant(view.last_heartbeat),
+        "protection": list(view.protection),
+    }
+
+
 def reconcile(view: ReconcileView) -> Json:
     """The answer of `reconcile`: every comparison, those that agree included.
 
@@ -149,6 +189,26 @@ def reconcile(view: ReconcileView) -> Json:
     }
 
 
+def alerts(view: AlertsView) -> Json:
+    """The answer of `alerts`."""
+    return {
+        "alerts": [
+            {
+                "id": each.alert.id,
+                "fingerprint": each.alert.fingerprint,
+                "kind": each.alert.kind,
+                "severity": each.alert.severity.value,
+                "state": each.alert.state.value,
+                "subject": each.subject,
+                "summary": each.alert.summary,
+                "since": instant(each.alert.since),
+                "resolved_at": _instant(each.alert.resolved_at),
+            }
+            for each in view.alerts
+        ]
+    }
+
+
 def export_row(row: ExportRow) -> dict[str, str | None]:
     """One row of `export`, keyed by `EXPORT_COLUMNS`."""
     return {
@@ -160,6 +220,20 @@ def export_row(row: ExportRow) -> dict[str, str | None]:
         "epoch_end": instant(row.epoch_end),
         "amount_usd": str(row.amount),
         "basis": row.basis.value,
+    }
+
+
+def _rule_verdict(one: RuleVerdict) -> Json:
+    return {
+        "account": one.account,
+        "resource_id": one.resource_id,
+        "name": one.name,
+        "rule": one.rule,
+        "verdict": one.verdict.value,
+        "since": _instant(one.since),
+        "coverage": str(one.coverage.quantize(_HUNDREDTH, ROUND_FLOOR)),
+        "evidence": list(one.evidence),
+        "wasted_usd": None if one.wasted is None else str(one.wasted),
     }
 
 
