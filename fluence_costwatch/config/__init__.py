@@ -12,9 +12,12 @@ from fluence_costwatch.config.settings import (
     DisplaySettings,
     EpochSettings,
     LogSettings,
+    NotifySettings,
     PollSettings,
     ServerSettings,
     Settings,
+    SignalSettings,
+    TargetSettings,
 )
 
 __all__ = (
@@ -24,10 +27,13 @@ __all__ = (
     "DisplaySettings",
     "EpochSettings",
     "LogSettings",
+    "NotifySettings",
     "PollSettings",
     "Secret",
     "ServerSettings",
     "Settings",
+    "SignalSettings",
+    "TargetSettings",
     "format_duration",
     "load",
     "parse_duration",

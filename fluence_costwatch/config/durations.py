@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from decimal import Decimal
 from typing import Final
 
 from fluence_costwatch.config.problems import shown
@@ -21,7 +22,7 @@ _RIGHT: Final = (
 def parse_duration(value: object) -> timedelta:
     """The span that `value` names, above zero and at most 36500 days. Raise ValueError if it names none."""
     if not isinstance(value, str):
-        bare = isinstance(value, (int, float)) and not isinstance(value, bool)
+        bare = isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
         raise ValueError(f"is {shown(value)}, {'a number without a unit' if bare else 'not a duration'}; {_RIGHT}")
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", value):
         raise ValueError(f"is {shown(value)}, a number without a unit; {_RIGHT}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -43,12 +43,14 @@ class Place:
             return _home(self.environ) / path[2:]
         return self.folder / path
 
-    def read_secret(self, name: str) -> tuple[Secret, str | None]:
+    def read_secret(self, name: str, *, parse: Callable[[str], Secret] = parse_secret) -> tuple[Secret, str | None]:
         """The secret in the file `name` and a remark on it, if any. A bare name may be a systemd credential.
 
         Raise ValueError with the reason, which quotes `name` only where it is written as a path: a bare one might be
         the key itself, pasted in the wrong place.
         """
+        if "://" in name:
+            raise ValueError("must name a file that holds the secret, which an address does not")
         path = self.resolve(name)
         bare = "/" not in name
         folders = [self.folder]
@@ -71,9 +73,9 @@ class Place:
         except OSError as error:
             raise ValueError(f"{label} cannot be read: {error.strerror}") from None
         if len(content) > _LARGEST_SECRET:
-            raise ValueError(f"{label} is too large to be a key")
+            raise ValueError(f"{label} is too large to be a secret")
         try:
-            secret = parse_secret(content.decode("utf-8", "replace"))
+            secret = parse(content.decode("utf-8", "replace"))
         except ValueError as error:
             raise ValueError(f"{label} {error}") from None
         # systemd lets the service in by an access list, whose mask looks like permissions of the group.

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, time
+from decimal import Decimal
 from difflib import get_close_matches
 from typing import Final
 
@@ -13,7 +14,12 @@ from pydantic import ValidationError
 
 _LONGEST_SHOWN: Final = 60
 # Values that may be a secret, also by a slip such as a key pasted where its file's name belongs.
-_NEVER_SHOWN: Final = frozenset({"api_key", "api_key_env", "api_key_file", "auth", "token_file"})
+_NEVER_SHOWN: Final = frozenset(
+    [
+        *("api_key", "api_key_env", "api_key_file", "auth", "dead_man_url_file", "delete_api_key_file"),
+        *("token_file", "url", "url_env", "url_file"),
+    ]
+)
 
 
 @dataclass(slots=True)
@@ -46,8 +52,8 @@ def shown(value: object) -> str:
         return str(value).lower()
     if isinstance(value, int):
         return str(value) if abs(value) < 10**18 else "a huge number"
-    if isinstance(value, float):
-        return str(value)
+    if isinstance(value, (Decimal, float)):
+        return str(value)[:_LONGEST_SHOWN]
     if isinstance(value, (date, time)):
         return value.isoformat()
     return "a list" if isinstance(value, list) else "a table"

@@ -1,8 +1,9 @@
-"""Secrets: a value that never prints itself, and the three places from which one is read."""
+"""Secrets: a value that never prints itself, and how the text of one is read."""
 
 from __future__ import annotations
 
 import hmac
+import re
 from typing import NoReturn, Self
 
 _MASK = "***"
@@ -52,6 +53,21 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret cannot be dumped")
+
+
+def parse_secret_url(text: str) -> Secret:
+    """The address in `text`, less one line end. Raise ValueError, without a word of it, if it is none."""
+    body = text.removesuffix("\n").removesuffix("\r")
+    if not body:
+        raise ValueError("is empty")
+    if any(not "!" <= character <= "~" for character in body):
+        raise ValueError(
+            "holds a space, a line break or another character that stands in no address; it must be one address on "
+            "one line, in which such characters are written as %20 and the like"
+        )
+    if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://.", body):
+        raise ValueError('holds no address; it must begin with a scheme, as in "mailtos://" or "https://"')
+    return Secret(body)
 
 
 def parse_secret(text: str) -> Secret:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -116,16 +116,23 @@ class TargetSettings:
 
 @dataclass(frozen=True, slots=True)
 class NotifySettings:
-    """What holds for all targets, and where else to tell that all is well or what fires."""
+    """What holds for all targets, and where else to tell that all is well or what fires.
+
+    `zone` is where quiet hours lie and where the day and week of a digest begin.
+    """
 
     quiet: QuietHours | None = None
     dead_man_url: Secret | None = None
     alertmanager_url: str | None = None
+    zone: tzinfo = UTC
 
 
 @dataclass(frozen=True, slots=True)
 class SignalSettings:
-    """Where facts about machines come from. `overrides` are node_exporter URLs by lower-cased id or by name."""
+    """Where facts about machines come from. `overrides` are node_exporter URLs by lower-cased id or by name.
+
+    `node_exporter_url` holds {public_ip}, {name} or {id} in braces; it is empty where only `overrides` are asked.
+    """
 
     prometheus_url: str | None = None
     node_exporter_url: str = "http://{public_ip}:9100/metrics"

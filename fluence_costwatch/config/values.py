@@ -6,32 +6,28 @@ Each raises ValueError with a sentence that continues after the dotted path: "mu
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time
-from decimal import Decimal
-from ipaddress import ip_address
-from typing import Final
-from urllib.parse import SplitResult, unquote, urlsplit
+from enum import StrEnum
+from typing import Final, TypeVar
+from urllib.parse import unquote
 from zoneinfo import ZoneInfo, available_timezones
 
 from fluence_costwatch.config.problems import listed, nearest, shown
+from fluence_costwatch.core.findings import KINDS
+from fluence_costwatch.core.resources import Kind
 
 GPU: Final = "gpu"
 GENERATIONS: Final = ("cloud-v2", "vms-v3", "vms-v2", GPU)
 AUTO: Final = "auto"
-LARGEST_COUNT: Final = 1_000
 
+_Word = TypeVar("_Word", bound=StrEnum)
 _GENERATIONS_RIGHT: Final = f'write "{AUTO}" alone, or one or a list of {listed(GENERATIONS, last="and")}'
-_RATIO: Final = re.compile(r"[0-9]*\.?[0-9]+(e-[0-9]{1,2})?")
-_LONGEST_RATIO: Final = 20
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
-
-
-def parse_count(value: object) -> int:
-    """A whole number from 1 to `LARGEST_COUNT`."""
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LARGEST_COUNT:
-        raise ValueError(f"must be a whole number from 1 to {LARGEST_COUNT}, is {shown(value)}")
-    return value
+_HOURS: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-(?:([01][0-9]|2[0-3]):([0-5][0-9])|24:00)")
+_LABEL: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
+_LONGEST_WORD: Final = 200
+_LONGEST_QUERY: Final = 10_000
 
 
 def parse_anchor(value: object) -> time:
@@ -39,6 +35,25 @@ def parse_anchor(value: object) -> time:
     if not isinstance(value, str) or not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?", value):
         raise ValueError(f'must be a UTC time of day in quotes, "HH:MM" or "HH:MM:SS", is {shown(value)}')
     return time.fromisoformat(value)
+
+
+def parse_hours(value: object) -> tuple[time, time]:
+    """Two times of day, the second possibly on the next day. The whole day, "00:00-24:00", is midnight twice."""
+    right = 'must be two times of day in quotes, as in "22:00-07:00"'
+    match = _HOURS.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f'{right} (the last may be "24:00"), is {shown(value)}')
+    begin, end = time(int(match[1]), int(match[2])), time(int(match[3] or 0), int(match[4] or 0))
+    if begin == end and value != "00:00-24:00":
+        raise ValueError(f'ends when it begins, is {shown(value)}; the whole day is "00:00-24:00"')
+    return begin, end
+
+
+def parse_quiet_hours(value: object) -> tuple[time, time]:
+    """Hours that are less than the whole day."""
+    if value == "00:00-24:00":
+        raise ValueError('would hold messages back for ever, is "00:00-24:00"; tell targets less by "min_severity"')
+    return parse_hours(value)
 
 
 def parse_instant(value: object) -> datetime:
@@ -73,7 +88,7 @@ def parse_zone(value: object) -> ZoneInfo:
         raise ValueError(f"{shown(value)} is no time zone that this machine knows; {right}") from None
 
 
-def parse_account_name(value: object) -> str:
+def parse_name(value: object) -> str:
     """A name that is safe as a metrics label, in a terminal and in a file."""
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         raise ValueError(
@@ -100,52 +115,6 @@ def parse_generations(value: object) -> tuple[str, ...]:
     return tuple(names)
 
 
-def parse_ratio(value: object) -> Decimal:
-    """A ratio from 0 to 1 as it is written, in quotes or not: "0.01" is one hundredth exactly."""
-    right = 'must be a ratio from 0 to 1, as in "0.01"'
-    bare = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
-    text = str(value) if bare else value
-    if not isinstance(text, str) or not _RATIO.fullmatch(text) or len(text) > _LONGEST_RATIO or Decimal(text) > 1:
-        raise ValueError(f"{right}, is {shown(value)}")
-    return Decimal(text)
-
-
-def parse_listen(value: object) -> tuple[str, int]:
-    """Host and port of `HOST:PORT`; an IPv6 address stands in brackets and comes out without them."""
-    right = 'must be "HOST:PORT", as in "127.0.0.1:17550" or "[::1]:17550"'
-    match = re.fullmatch(r"(\[[^\]]*\]|[^:\[\]]*):([0-9]{1,5})", value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError(f"{right}, is {shown(value)}")
-    host, port = match[1], int(match[2])
-    if not host:
-        raise ValueError(f'{right}, is {shown(value)}; every address is "0.0.0.0:{port}" or "[::]:{port}"')
-    if port > 65_535:
-        raise ValueError(f"must have a port from 0 to 65535, is {shown(value)}")
-    if not _is_host(host):
-        raise ValueError(f"{right}, is {shown(value)}")
-    return host.strip("[]"), port
-
-
-def parse_api_url(value: object) -> str:
-    """The address before the API's paths, without a slash at its end. What is refused is never quoted whole."""
-    right = 'must be an address as in "https://api.fluence.dev"'
-    if not isinstance(value, str) or not re.fullmatch(r"[!-~]+", value) or "\\" in value:
-        raise ValueError(f"{right}, without spaces or control characters")
-    parts, port = _split(value)
-    if parts is None or parts.scheme not in ("https", "http") or port == 0:
-        raise ValueError(right)
-    if "@" in parts.netloc:
-        raise ValueError(f"{right}, without a user or password in it; the key has its own setting")
-    if "?" in value or "#" in value:
-        raise ValueError(f"{right}, without a query or fragment")
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
-    if not _is_host(host):
-        raise ValueError(right)
-    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        raise ValueError(f"must begin with https://, since the key would travel in the open to {shown(parts.hostname)}")
-    return value.rstrip("/")
-
-
 def parse_database_url(value: object) -> str:
     """The path in a `sqlite:///` URL, or a plain path as it is; `~/` and a relative one are not resolved yet."""
     right = 'must be "sqlite:///PATH" or a plain path'
@@ -170,26 +139,103 @@ def parse_database_url(value: object) -> str:
     return path
 
 
-def is_loopback(host: str) -> bool:
-    """Whether `host` reaches this machine alone; a name other than localhost is not trusted to."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def word_of(words: type[_Word]) -> Callable[[object], _Word]:
+    """The function that reads one of `words`."""
+
+    def parse(value: object) -> _Word:
+        return words(_known(value, tuple(words)))
+
+    return parse
 
 
-def _is_host(host: str) -> bool:
-    bracketed = host.startswith("[")
-    try:
-        return (ip_address(host.strip("[]")).version == 6) == bracketed
-    except ValueError:
-        # What consists of digits and dots alone is a mistyped address, not a name.
-        return not bracketed and _HOST.fullmatch(host) is not None and not re.fullmatch(r"[0-9.]+", host)
+def parse_texts(value: object) -> tuple[str, ...]:
+    """A text or a list of them, each once; an empty list would match everything by mistake and is refused."""
+    found = value if isinstance(value, list) else [value]
+    if not found:
+        raise ValueError("must name at least one; leave it out to match all")
+    for item in found:
+        if not isinstance(item, str):
+            raise ValueError(f"must be text in quotes or a list of texts, is {shown(item)}")
+        if not item.strip() or not item.isprintable() or len(item) > _LONGEST_WORD:
+            raise ValueError(f"must be at most {_LONGEST_WORD} characters that can be printed, is {shown(item)}")
+    return tuple(dict.fromkeys(found))
 
 
-def _split(url: str) -> tuple[SplitResult | None, int | None]:
-    try:
-        parts = urlsplit(url)
-        return parts, parts.port
-    except ValueError:
-        return None, None
+def parse_resource_kinds(value: object) -> tuple[str, ...]:
+    """Kinds of resource, one or a list."""
+    return tuple(_known(word, tuple(Kind)) for word in parse_texts(value))
+
+
+def parse_alert_kinds(value: object) -> tuple[str, ...]:
+    """Kinds of alert, one or a list; none are all."""
+    return () if value == [] else tuple(_known(word, KINDS) for word in parse_texts(value))
+
+
+def parse_account_names(value: object) -> tuple[str, ...]:
+    """Names of accounts, one or a list; none are all. Whether there are such accounts is not judged here."""
+    return () if value == [] else parse_texts(value)
+
+
+def parse_globs(value: object) -> tuple[str, ...]:
+    """Patterns of names, one or a list. One that could never match as it was meant is refused."""
+    globs = parse_texts(value)
+    for glob in globs:
+        _judge_glob(glob)
+    return globs
+
+
+def parse_ids(value: object) -> tuple[str, ...]:
+    """Ids in small letters, one or a list. Patterns are refused, because ids are compared whole."""
+    ids = parse_texts(value)
+    for one in ids:
+        if re.search(r"[\s*?\[\]]", one):
+            raise ValueError(f"must be whole ids without spaces, * ? [ or ], is {shown(one)}; patterns are for names")
+    return tuple(dict.fromkeys(one.lower() for one in ids))
+
+
+def parse_protected_globs(value: object) -> tuple[str, ...]:
+    """As `parse_globs`, but there may be none."""
+    return () if value == [] else parse_globs(value)
+
+
+def parse_protected_ids(value: object) -> tuple[str, ...]:
+    """As `parse_ids`, but there may be none."""
+    return () if value == [] else parse_ids(value)
+
+
+def parse_query(value: object) -> str:
+    """A PromQL expression; only Prometheus can tell whether it is one."""
+    if not isinstance(value, str) or not value.strip() or len(value) > _LONGEST_QUERY:
+        raise ValueError(f"must be a PromQL expression in quotes, is {shown(value)}")
+    return value
+
+
+def parse_label(value: object) -> str:
+    """The name of a label of Prometheus."""
+    if not isinstance(value, str) or not _LABEL.fullmatch(value):
+        raise ValueError(f'must be the name of a label, as in "instance", is {shown(value)}')
+    return value
+
+
+def _known(value: object, words: Sequence[str]) -> str:
+    if not isinstance(value, str) or value not in words:
+        guess = nearest(value, words) if isinstance(value, str) else None
+        raise ValueError(
+            f"must be {listed(words)}, is {shown(value)}{f'; did you mean {shown(guess)}?' if guess else ''}"
+        )
+    return value
+
+
+def _judge_glob(glob: str) -> None:
+    """Raise ValueError where a bracket is not closed or holds a backward range: fnmatch would match neither."""
+    at = glob.find("[")
+    while at >= 0:
+        begin = at + 2 if glob[at + 1 : at + 2] == "!" else at + 1
+        end = glob.find("]", begin + 1)
+        if end < 0:
+            raise ValueError(f'the pattern {shown(glob)} has a "[" that is not closed; write "[[]" for the character')
+        for dash in range(begin + 1, end - 1):
+            if glob[dash] == "-" and glob[dash - 1] > glob[dash + 1]:
+                backward = shown(glob[dash - 1 : dash + 2])
+                raise ValueError(f"the pattern {shown(glob)} has a range that runs backward, {backward}")
+        at = glob.find("[", end + 1)

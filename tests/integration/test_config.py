@@ -8,7 +8,7 @@ import pickle
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import FrozenInstanceError, asdict
+from dataclasses import FrozenInstanceError, asdict, replace
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -20,21 +20,33 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from fluence_costwatch.config import (
+    AlertSettings,
     EpochSettings,
+    NotifySettings,
     PollSettings,
     Secret,
     Settings,
+    SignalSettings,
+    TargetSettings,
     format_duration,
     load,
     parse_duration,
 )
-from fluence_costwatch.config.tables import LATER_SECTIONS, SECTIONS, AccountTable, Table
+from fluence_costwatch.config.tables import CONDITIONS, LISTS, SECTIONS, ProtectTable, SelectTable, Table
+from fluence_costwatch.core.budgets import Budget, Window
+from fluence_costwatch.core.deletions import DeletionPolicy, IfMissed, Mode, Protection
+from fluence_costwatch.core.findings import Severity
+from fluence_costwatch.core.money import Usd
+from fluence_costwatch.core.outbox import DigestEvery, QuietHours, Route
+from fluence_costwatch.core.rules import Action, Condition, Match, Rule, Signal
+from fluence_costwatch.core.selectors import Selector
 from fluence_costwatch.errors import ConfigInvalid
 
 CONFIGS: Final = Path(__file__).parents[1] / "configs"
 EXAMPLE: Final = Path(__file__).parents[2] / "config.example.toml"
 MISTAKES: Final = tuple(sorted(path.stem for path in CONFIGS.glob("*.toml") if path.stem != "good"))
 SECRET: Final = "hunter2"
+TARGET: Final = '[[targets]]\nname = "team"\nurl_env = "TEAM_URL"\n'
 ACCOUNT: Final = '[[accounts]]\nname = "main"\ngeneration = "vms-v2"\napi_key_file = "main.key"\n'
 
 
@@ -49,6 +61,8 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("empty.key", b"\n"),
         ("two-lines.key", b"hunter2\nhunter2\n"),
         ("umlaut.key", "hunter2ü\n".encode()),
+        ("json.url", b"json://hunter2@target.example/path\n"),
+        ("dead-man.url", b"https://ping.example/hunter2?a=b\n"),
         ("huge.key", b"hunter2" * 20_000),
     ):
         private(folder / name, content)
@@ -70,6 +84,7 @@ def read(folder: Path, text: str, *, mode: int = 0o644, **environ: str) -> Setti
     path.write_text(text, encoding="utf-8")
     path.chmod(mode)
     usual = {"HOME": str(folder), "SECOND_KEY": "second-key", "THIRD_KEY": "third-key", "EMPTY_KEY": ""}
+    usual["TEAM_URL"] = f"slack://{SECRET}@team"
     return load(str(path), environ={**usual, **environ})
 
 
@@ -91,18 +106,116 @@ def test_every_key_of_a_good_file_arrives(shelf: Path) -> None:
     assert Secret("server-token") == good.server.token
     assert ("json", "debug") == (good.log.format, good.log.level)
     assert ZoneInfo("Europe/Berlin") == good.display.zone
-    assert (timedelta(minutes=20), Decimal("0.025")) == (good.alerts.stale_after, good.alerts.drift_tolerance)
+    assert "https://watch.example/costs" == good.server.public_url
+    assert (
+        AlertSettings(
+            stale_after=timedelta(minutes=20),
+            drift_tolerance=Decimal("0.025"),
+            repeat=timedelta(hours=12),
+            runway=timedelta(days=5),
+            new_vm_above=Usd(7_500_000),
+        )
+        == good.alerts
+    )
     assert () == good.remarks
 
     first, second, third = good.accounts
     assert ("main", ("vms-v3", "vms-v2"), "bearer") == (first.name, first.generations, first.auth)
     assert ("https://fluence.example/base", Secret("main-key")) == (first.api_url, first.api_key)
+    assert (Secret("other-key"), "vmIds") == (first.delete_api_key, first.delete_body)
     assert EpochSettings(time(6, 30, 15), timedelta(minutes=10)) == first.epoch
     assert datetime(2026, 3, 1, 17, 55, tzinfo=UTC) == first.charge_from
     assert ("second.account-2_b", ("vms-v2",), "x-api-key") == (second.name, second.generations, second.auth)
     assert ("http://127.0.0.1:18080", Secret("second-key")) == (second.api_url, second.api_key)
     assert (good.epoch, None) == (second.epoch, second.charge_from)
+    assert (None, "vmId") == (second.delete_api_key, second.delete_body)
     assert ("third", ("cloud-v2", "gpu")) == (third.name, third.generations)
+
+
+def test_every_key_about_telling_arrives(shelf: Path) -> None:
+    good = read(shelf, (CONFIGS / "good.toml").read_text())
+
+    team = Route("team", Severity.INFO, ("budget", "deletion"), ("main", "third"), DigestEvery.WEEKLY)
+    assert (
+        TargetSettings("team", Secret(f"slack://{SECRET}@team"), team),
+        TargetSettings("mail", Secret(f"json://{SECRET}@target.example/path"), Route("mail")),
+    ) == good.targets
+    berlin = ZoneInfo("Europe/Berlin")
+    assert (
+        NotifySettings(
+            quiet=QuietHours(time(22), time(7), berlin),
+            dead_man_url=Secret(f"https://ping.example/{SECRET}?a=b"),
+            alertmanager_url="http://127.0.0.1:9093",
+            zone=berlin,
+        )
+        == good.notify
+    )
+    assert (
+        Budget(
+            name="web",
+            limit=Usd(12_345_678),
+            window=Window.WEEK,
+            zone=ZoneInfo("Asia/Tokyo"),
+            select=Selector(("main",), ("vm", "storage"), ("web-*", "[ab]?"), ("0xabc",), ("DE",)),
+            thresholds=(Decimal("0.3"), Decimal("0.9"), Decimal(1)),
+            forecast_thresholds=(Decimal("1.1"),),
+            delete_at=Decimal("1.25"),
+        ),
+    ) == good.budgets
+
+
+def test_every_key_about_idleness_and_deletion_arrives(shelf: Path) -> None:
+    good = read(shelf, (CONFIGS / "good.toml").read_text())
+
+    conditions = (
+        Condition(Signal.CPU, below=Decimal("0.03")),
+        Condition(Signal.NETWORK, below=Decimal(2048)),
+        Condition(Signal.PROMQL, query="rate(x[5m])", below=Decimal("-0.5"), match=Match.NAME, label="vm"),
+        Condition(Signal.HEARTBEAT, silent=timedelta(hours=6)),
+        Condition(Signal.AGE, above=timedelta(hours=72)),
+        Condition(Signal.LEASE),
+        Condition(Signal.STATE, statuses=("SmallBalance", "Failed")),
+    )
+    idle = Rule("idle", conditions, timedelta(minutes=3), timedelta(hours=1), Action.DELETE, Selector(names=("ci-*",)))
+    assert (idle,) == good.rules
+    assert (
+        SignalSettings(
+            prometheus_url="http://prometheus:9090",
+            node_exporter_url="http://{name}.internal:9100/metrics",
+            timeout=timedelta(seconds=2),
+            overrides={"0xabc": "http://10.0.0.7:9100/metrics", "Web-1": "https://web.example/metrics"},
+        )
+        == good.signals
+    )
+    assert (
+        DeletionPolicy(
+            mode=Mode.EXECUTE,
+            armed=False,
+            margin=timedelta(minutes=4),
+            min_notice=timedelta(hours=3),
+            grace=timedelta(days=2),
+            if_missed=IfMissed.NOW,
+            max_per_day=0,
+            max_fleet_share=Decimal("0.05"),
+            allowed_from=time(20, 30),
+            allowed_until=time(6),
+            zone=ZoneInfo("Europe/Berlin"),
+            veto_for=timedelta(days=3),
+            verify_within=timedelta(hours=2),
+            reclaim=True,
+            release_public_ips=True,
+            protect=Protection(("db-*", "[[]x]"), ("0xdef",)),
+        )
+        == good.deletion
+    )
+
+
+def test_without_the_sections_their_defaults_hold(shelf: Path) -> None:
+    minimal = read(shelf, ACCOUNT)
+
+    assert ((), (), ()) == (minimal.targets, minimal.budgets, minimal.rules)
+    assert (NotifySettings(zone=ZoneInfo("UTC")), SignalSettings()) == (minimal.notify, minimal.signals)
+    assert DeletionPolicy(zone=ZoneInfo("UTC")) == minimal.deletion
 
 
 def test_settings_are_frozen(shelf: Path) -> None:
@@ -143,7 +256,7 @@ def test_all_problems_of_a_file_are_reported_at_once(shelf: Path) -> None:
         retention = "0d"
         [server]
         listen = "0.0.0.0:0"
-        public_url = "https://watch.example"
+        public_url = "https://{SECRET}@watch.example"
         [log]
         format = "xml"
         level = 3
@@ -152,8 +265,35 @@ def test_all_problems_of_a_file_are_reported_at_once(shelf: Path) -> None:
         [alerts]
         stale_after = true
         drift_tolerance = -1
+        repeat = 1
+        [[targets]]
+        name = "a b"
+        url = "{SECRET}"
+        accounts = ["nobody"]
+        [[targets]]
+        name = "team"
+        url_file = "{SECRET}"
+        kinds = ["budgets"]
+        [notify]
+        quiet_hours = "25:00-07:00"
+        dead_man_url_file = "https://{SECRET}"
+        [[budgets]]
+        name = "all"
+        limit = "0"
+        select = {{kind = "disk", nam = 1}}
+        thresholds = [0]
+        [[rules]]
+        name = "idle"
+        for = "soon"
+        when = [{{signal = "cpu", below = 2}}, {{signal = "promql"}}, {{signal = "x"}}]
+        select = {{account = "nobody"}}
+        [signals]
+        prometheus_url = "ftp://x"
+        overrides = {{a = "{SECRET}"}}
         [deletion]
-        mode = "execute"
+        mode = "observed"
+        margin = -1
+        protect = {{names = ["["], ids = ["*"]}}
         [[accounts]]
         name = "a b"
         generation = "automatic"
@@ -174,7 +314,7 @@ def test_all_problems_of_a_file_are_reported_at_once(shelf: Path) -> None:
     )
 
     expected = (
-        *("confirm_absence", "alert", "deletion", "poll.interval", "poll.confirm_absence", "poll.confirm_suspicious"),
+        *("confirm_absence", "alert", "poll.interval", "poll.confirm_absence", "poll.confirm_suspicious"),
         *(
             "epoch.anchor",
             "epoch.lengths",
@@ -184,6 +324,12 @@ def test_all_problems_of_a_file_are_reported_at_once(shelf: Path) -> None:
             "server.token_file",
         ),
         *("log.format", "log.level", "display.zone", "alerts.stale_after", "alerts.drift_tolerance"),
+        *("alerts.repeat", "targets[0].name", "targets[0].url", "targets[1].url_file", "targets[1].kinds"),
+        *("notify.quiet_hours", "notify.dead_man_url_file", "budgets[0].limit", "budgets[0].thresholds"),
+        *("budgets[0].select.kind", "budgets[0].select.nam", "rules[0].for", "rules[0].select.account"),
+        *("rules[0].when[0].below", "rules[0].when[1].query", "rules[0].when[1].below", "rules[0].when[2].signal"),
+        *("signals.prometheus_url", "signals.overrides", "deletion.mode", "deletion.margin"),
+        *("deletion.protect.names", "deletion.protect.ids"),
         *("accounts[0].name", "accounts[0].generation", "accounts[0].api_key", "accounts[0].auth"),
         *(
             "accounts[1]",
@@ -233,15 +379,43 @@ class TestExample:
         assert count >= 15
         assert read(tmp_path, EXAMPLE.read_text()) == read(tmp_path, as_shown)
 
+    def test_the_lists_that_it_shows_load_with_the_defaults_that_it_states(self, tmp_path: Path) -> None:
+        for name, content in (("api_key", b"a-key\n"), ("team.url", b"json://team.example\n")):
+            private(tmp_path / name, content)
+        head, *rest = re.split(r"(?=^#?\[+[a-z]+\]+$)", EXAMPLE.read_text(), flags=re.MULTILINE)
+        as_shown = head + "".join(
+            re.sub(r"^#(?=\[)|^# (?=[a-z_]+ = )", "", part, flags=re.MULTILINE) if part.startswith("#[[") else part
+            for part in rest
+        )
+
+        loaded = read(tmp_path, as_shown)
+
+        assert (Route("team"),) == tuple(target.route for target in loaded.targets)
+        (budget,), (rule,) = loaded.budgets, loaded.rules
+        assert Budget("all", Usd(50_000_000), Window.MONTH, ZoneInfo("UTC")) == replace(
+            budget, select=Selector(), delete_at=None
+        )
+        assert (timedelta(hours=24), timedelta(hours=24), Action.ALERT) == (rule.held_for, rule.min_age, rule.action)
+
     def test_it_documents_every_key(self) -> None:
-        parts = re.split(r"^\[+([a-z]+)\]+$", EXAMPLE.read_text(), flags=re.MULTILINE)
+        parts = re.split(r"^#?\[+([a-z]+)\]+$", EXAMPLE.read_text(), flags=re.MULTILINE)
         texts = dict(zip(parts[1::2], parts[2::2], strict=True))
-        tables: dict[str, type[Table]] = {**dict(SECTIONS), "accounts": AccountTable}
+        tables: dict[str, type[Table]] = dict((*SECTIONS, *LISTS))
 
         assert set(tables) == set(texts)
         for name, table in tables.items():
             shown = set(re.findall(r"^#? *([a-z_]+) = ", texts[name], flags=re.MULTILINE))
-            assert set(table.model_fields) == shown, name
+            assert set(table.known_keys()) == shown, name
+
+    def test_it_documents_every_key_of_the_tables_in_tables(self) -> None:
+        text = EXAMPLE.read_text()
+
+        for signal, condition in CONDITIONS:
+            (shown,) = re.findall(rf'^#   (\{{signal = "{signal}".*(?:\n#     .*)*)', text, flags=re.MULTILINE)
+            assert all(f"{key} = " in shown for key in condition.known_keys()), signal
+        assert all(f"{key} = []" in text for key in ProtectTable.known_keys())
+        (selection,) = re.findall(r"^# Which resources count: (.*\n.*)", text, flags=re.MULTILINE)
+        assert all(key in selection for key in SelectTable.known_keys())
 
 
 class TestFinding:
@@ -436,13 +610,26 @@ class TestSecrets:
 
     def test_a_command_that_only_reads_the_database_does_without_the_keys(self, shelf: Path) -> None:
         path = shelf / "config.toml"
-        path.write_text('[server]\ntoken_file = "nowhere.token"\n' + ACCOUNT.replace("main.key", "nowhere.key"))
+        path.write_text(
+            '[server]\ntoken_file = "nowhere.token"\n[notify]\ndead_man_url_file = "nowhere.url"\n'
+            + ACCOUNT.replace("main.key", "nowhere.key")
+            + 'delete_api_key_file = "nowhere-either.key"\n'
+            + TARGET.replace("TEAM_URL", "NO_SUCH_VARIABLE")
+            + '[[targets]]\nname = "mail"\nurl_file = "nowhere.url"\n'
+        )
 
         loaded = load(str(path), environ={"HOME": "/home/watch"}, read_secrets=False)
 
-        assert loaded.server.token is not None
-        with pytest.raises(ValueError, match="was not read"):
-            loaded.accounts[0].api_key.reveal()
+        (account,) = loaded.accounts
+        secrets = (
+            *(account.api_key, account.delete_api_key, loaded.server.token, loaded.notify.dead_man_url),
+            *(target.url for target in loaded.targets),
+        )
+        assert 6 == len(secrets)
+        for secret in secrets:
+            assert secret is not None
+            with pytest.raises(ValueError, match="was not read"):
+                secret.reveal()
 
 
 class TestValues:
@@ -625,8 +812,9 @@ class TestValues:
         assert expected in caught.value.problems[0]
 
 
+TABLES: Final[tuple[tuple[str, type[Table]], ...]] = (*SECTIONS, *LISTS, *CONDITIONS)
 KEYS: Final = (
-    *sorted({key for _, table in (*SECTIONS, ("accounts", AccountTable)) for key in table.model_fields}),
+    *sorted({key for _, table in TABLES for key in table.known_keys()}),
     "x y",
     "\x1b",
 )
@@ -646,6 +834,7 @@ GOOD_VALUES: Final = (
         "[::]:1",
         "UTC",
     ),
+    *("22:00-07:00", "50.00", "week", "cpu", "vm", "budget", "delete", "execute", "web-[1"),
     *("json", "info", "bearer", "https://api.fluence.dev", "sqlite:///x.db", "2026-03-01T17:55:00Z"),
 )
 scalars = (
@@ -664,12 +853,212 @@ values = st.recursive(
     max_leaves=5,
 )
 tables = st.dictionaries(st.sampled_from(KEYS), values, max_size=6)
-names = st.sampled_from((*dict(SECTIONS), *LATER_SECTIONS, "account", ""))
+names = st.sampled_from((*dict(SECTIONS), *dict(LISTS), "account", ""))
 documents = st.builds(
     lambda sections, accounts: {**sections, "accounts": accounts},
-    st.dictionaries(names, tables | values, max_size=5),
+    st.dictionaries(names, tables | st.lists(tables, max_size=2) | values, max_size=5),
     st.lists(tables, max_size=3) | values,
 )
+
+
+class TestTelling:
+    """Targets, and what is told where."""
+
+    def test_an_address_may_stand_in_a_file_that_is_closed_to_others(self, shelf: Path) -> None:
+        text = f'{ACCOUNT}[[targets]]\nname = "team"\nurl = "json://{SECRET}@host"\n'
+
+        loaded = read(shelf, text, mode=0o600)
+
+        assert Secret(f"json://{SECRET}@host") == loaded.targets[0].url
+        assert SECRET not in repr(loaded)
+
+    @pytest.mark.parametrize(
+        ("url", "reason"),
+        [
+            pytest.param("", "is empty", id="empty"),
+            pytest.param("json://a b", "holds a space", id="a space"),
+            pytest.param("json://ä", "holds a space, a line break or another character", id="not ASCII"),
+            pytest.param("hunter2", "holds no address", id="no scheme"),
+            pytest.param("json://", "holds no address", id="nothing after the scheme"),
+        ],
+    )
+    def test_what_can_be_no_address_of_a_target_is_refused(self, shelf: Path, url: str, reason: str) -> None:
+        (problem,) = problems_of(shelf, ACCOUNT + TARGET, TEAM_URL=url)
+
+        assert f"targets[0].url_env: the environment variable {reason}" in problem
+        assert SECRET not in problem
+
+    @pytest.mark.parametrize(
+        ("url", "remarked"),
+        [("https://watch.example", False), ("http://127.0.0.1:17550", False), ("http://watch.example/", True)],
+    )
+    def test_links_that_travel_readable_are_remarked_upon(self, shelf: Path, url: str, remarked: bool) -> None:
+        loaded = read(shelf, f'[server]\npublic_url = "{url}"\n{ACCOUNT}')
+
+        assert url.rstrip("/") == loaded.server.public_url
+        assert remarked == any(remark.startswith("server.public_url: ") for remark in loaded.remarks)
+
+
+class TestBudgets:
+    """Limits and their thresholds."""
+
+    @pytest.mark.parametrize(
+        ("value", "expected"),
+        [
+            pytest.param("[]", (), id="none"),
+            pytest.param('[0.1, "0.1", 0.10]', ("0.1",), id="each once, exactly"),
+            pytest.param("[2, 1.50, 1e-1]", ("0.1", "1.5", "2"), id="the lowest first"),
+        ],
+    )
+    def test_thresholds_are_exact_and_in_order(self, shelf: Path, value: str, expected: tuple[str, ...]) -> None:
+        text = f'{ACCOUNT}[[budgets]]\nname = "all"\nlimit = "50"\nthresholds = {value}\n'
+
+        (budget,) = read(shelf, text).budgets
+
+        # As text too, because a threshold that is written otherwise is not another threshold.
+        assert expected == tuple(map(str, budget.thresholds))
+
+    @pytest.mark.parametrize("more", ["", "forecast_thresholds = []\n"])
+    def test_a_total_is_not_forecast(self, shelf: Path, more: str) -> None:
+        text = f'{ACCOUNT}[[budgets]]\nname = "all"\nlimit = "50"\nwindow = "total"\n{more}'
+
+        assert () == read(shelf, text).budgets[0].forecast_thresholds
+
+
+class TestRules:
+    """What counts as idle."""
+
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [
+            pytest.param("below = 0.03", "below = 0.030", id="zeros at the end"),
+            pytest.param("below = 0.03", 'below = "0.03"', id="in quotes"),
+            pytest.param("below = 1", "below = 1.0", id="a whole number with a point"),
+        ],
+    )
+    def test_the_same_number_written_otherwise_does_not_start_the_clock_anew(
+        self, shelf: Path, one: str, other: str
+    ) -> None:
+        text = f'{ACCOUNT}[[rules]]\nname = "idle"\nwhen = [{{signal = "cpu", {one}}}]\n'
+
+        (rule,), (again,) = read(shelf, text).rules, read(shelf, text.replace(one, other)).rules
+
+        assert rule.digest == again.digest
+
+    def test_a_state_may_delete_beside_another_signal(self, shelf: Path) -> None:
+        when = '[{signal = "state", is = "SmallBalance"}, {signal = "age", above = "7d"}]'
+        loaded = read(shelf, f'{ACCOUNT}[[rules]]\nname = "idle"\naction = "delete"\nwhen = {when}\n')
+
+        assert Action.DELETE is loaded.rules[0].action
+        assert ("SmallBalance",) == loaded.rules[0].when[0].statuses
+
+    def test_a_deletion_of_what_no_rule_deletes_is_remarked_upon(self, shelf: Path) -> None:
+        rule = '[[rules]]\nname = "idle"\naction = "delete"\nselect = {kind = "storage"}\nwhen = [{signal = "lease"}]\n'
+
+        (remark,) = read(shelf, ACCOUNT + rule).remarks
+
+        assert remark.startswith("rules[0].action: deletes nothing")
+
+    def test_machines_may_be_asked_by_overrides_alone(self, shelf: Path) -> None:
+        signals = '[signals]\nnode_exporter_url = ""\noverrides = {web = "http://10.0.0.7:9100/metrics"}\n'
+        rule = '[[rules]]\nname = "idle"\nwhen = [{signal = "cpu", below = 0.03}]\n'
+
+        assert "" == read(shelf, ACCOUNT + signals + rule).signals.node_exporter_url
+
+
+class TestDeletion:
+    """What would delete too early, or silently not at all."""
+
+    @pytest.mark.parametrize(
+        ("generation", "deletion", "refused"),
+        [
+            pytest.param("vms-v2", 'margin = "29m"', False, id="just shorter than half an epoch"),
+            pytest.param("vms-v2", 'margin = "30m"', True, id="half an epoch"),
+            pytest.param("auto", 'margin = "30m"', True, id="what auto finds may be prepaid"),
+            pytest.param("vms-v3", 'mode = "observe"', False, id="the default does no harm where nothing is deleted"),
+            pytest.param("vms-v3", 'mode = "propose"', True, id="the default where something may be deleted"),
+            pytest.param("cloud-v2", 'mode = "propose"', False, id="metered machines have no margin"),
+            pytest.param("gpu", 'margin = "30m"', False, id="gpu while only observing"),
+            pytest.param("gpu", 'mode = "propose"\nmargin = "29m"', False, id="gpu with a shorter margin"),
+        ],
+    )
+    def test_the_margin_is_shorter_than_half_an_epoch(
+        self, shelf: Path, generation: str, deletion: str, refused: bool
+    ) -> None:
+        account = ACCOUNT.replace("vms-v2", generation)
+        text = f'{account}epoch = {{length = "1h"}}\n{TARGET}[deletion]\n{deletion}\n'
+
+        problems = problems_of(shelf, text) if refused else ()
+        settings = None if refused else read(shelf, text)
+
+        assert refused == any(problem.startswith("deletion.margin: must be shorter") for problem in problems)
+        assert refused == (settings is None)
+
+    def test_the_margin_that_a_short_epoch_forbids_is_no_error_where_nobody_asked_for_deletion(
+        self, shelf: Path
+    ) -> None:
+        loaded = read(shelf, f'[poll]\ninterval = "1s"\n[epoch]\nlength = "20s"\n{ACCOUNT}')
+
+        assert Mode.OBSERVE is loaded.deletion.mode
+
+    @pytest.mark.parametrize(
+        ("hours", "expected"),
+        [
+            ("00:00-24:00", (time(0), time(0))),
+            ("22:00-24:00", (time(22), time(0))),
+            ("00:00-06:30", (time(0), time(6, 30))),
+            ("22:15-06:00", (time(22, 15), time(6))),
+        ],
+    )
+    def test_hours_may_end_with_the_day_or_span_midnight(
+        self, shelf: Path, hours: str, expected: tuple[time, time]
+    ) -> None:
+        policy = read(shelf, f'{ACCOUNT}[deletion]\nallowed_hours = "{hours}"\n').deletion
+
+        assert expected == (policy.allowed_from, policy.allowed_until)
+
+    @pytest.mark.parametrize("mode", ["propose", "execute"])
+    def test_that_nothing_is_deleted_where_the_generation_is_found_out_is_remarked_upon(
+        self, shelf: Path, mode: str
+    ) -> None:
+        account = '[[accounts]]\nname = "found"\napi_key_file = "other.key"\n'
+
+        remarks = read(shelf, f'{ACCOUNT}{account}{TARGET}[deletion]\nmode = "{mode}"\n').remarks
+
+        assert 1 == len(remarks)
+        assert remarks[0].startswith("accounts[1].generation: nothing is deleted in this account until")
+
+    @pytest.mark.parametrize(
+        ("target", "told"),
+        [
+            pytest.param(TARGET, True, id="all is told by default"),
+            pytest.param(TARGET + 'min_severity = "critical"\n', False, id="only what is critical"),
+            pytest.param(TARGET + 'kinds = ["budget"]\n', False, id="only other kinds"),
+            pytest.param(TARGET + 'kinds = ["budget", "deletion"]\naccounts = ["main"]\n', True, id="all that matters"),
+            pytest.param("", False, id="no target"),
+        ],
+    )
+    def test_that_nobody_is_told_of_deletions_is_remarked_upon(self, shelf: Path, target: str, told: bool) -> None:
+        remarks = read(shelf, f'{ACCOUNT}{target}[deletion]\nmode = "propose"\n').remarks
+
+        assert told == (not any(remark.startswith("accounts[0]: no target is told") for remark in remarks))
+
+    def test_a_key_for_deleting_that_is_the_watching_one_is_remarked_upon(self, shelf: Path) -> None:
+        (remark,) = read(shelf, f'{ACCOUNT}delete_api_key_file = "main.key"\n').remarks
+
+        assert remark.startswith("accounts[0].delete_api_key_file: holds the key that watches")
+
+    @pytest.mark.parametrize("glob", ["*", "db-*", "[!a]x", "[]]", "[]a-c]", "[a-]", "[-a]", "[!]-]", "x]", "a{b}"])
+    def test_a_pattern_that_compiles_protects(self, shelf: Path, glob: str) -> None:
+        text = f'{ACCOUNT}[deletion]\nprotect = {{names = ["{glob}"]}}\n'
+
+        assert Protection((glob,)) == read(shelf, text).deletion.protect
+
+    @pytest.mark.parametrize("glob", ["[", "db-[", "[!", "[]", "[!]", "[a-c]x[", "[z-a]", "[!b-a]", "[a-cz-x]"])
+    def test_a_pattern_that_would_not_protect_as_it_is_meant_is_refused(self, shelf: Path, glob: str) -> None:
+        (problem,) = problems_of(shelf, f'{ACCOUNT}[deletion]\nprotect = {{names = ["{glob}"]}}\n')
+
+        assert problem.startswith("deletion.protect.names: the pattern ")
 
 
 class TestProperties:
