@@ -1,0 +1,1 @@
+"""How a message looks in each kind of channel. Every layout takes hostile texts and shows them as texts."""
