@@ -10,12 +10,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 from fluence_costwatch.core.epochs import EpochGrid, Span
 from fluence_costwatch.core.findings import Finding
 from fluence_costwatch.core.history import Basis, Cause, Charge, Doubt, Reason, ResourceState
 from fluence_costwatch.core.money import AmountInvalid, Usd
 from fluence_costwatch.core.resources import Resource
+from fluence_costwatch.core.untrusted import printable
+
+_LONGEST_NAME: Final = 60
+_LONGEST_ID: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +160,18 @@ def doubt(outcome: Outcome, *, span: Span, amount: Usd | None, cause: Cause) -> 
     return outcome.then(replace(state, doubts=(*state.doubts, Doubt(span, amount, cause))))
 
 
-def tell(outcome: Outcome, kind: str, severity: str, summary: str) -> Outcome:
+def tell(
+    outcome: Outcome, kind: str, severity: str, summary: str, *, rule: str = "", means: str = "", advice: str = ""
+) -> Outcome:
     """`outcome` with one more thing that an operator should hear of."""
     state = outcome.state
-    finding = Finding(kind, severity, state.identity.account, state.identity.id, summary)
+    finding = Finding(
+        kind, severity, state.identity.account, state.identity.id, summary, rule=rule, means=means, advice=advice
+    )
     return outcome.then(state, findings=(finding,))
 
 
 def in_words(resource: Resource) -> str:
-    """How a finding names a resource."""
-    return f"{resource.name!r} ({resource.id})" if resource.name else resource.id
+    """How a finding names a resource, in characters that do no harm."""
+    id = printable(resource.id, limit=_LONGEST_ID)
+    return f"'{printable(resource.name, limit=_LONGEST_NAME)}' ({id})" if resource.name else id

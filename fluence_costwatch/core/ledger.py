@@ -126,6 +126,9 @@ def _set_aside(history: History, last: ListState, snapshot: Snapshot) -> Step:
         summary=f"The {snapshot.generation} list of account {history.account!r} lacks {len(last.ids - ids)} of "
         f"{len(last.ids)} resources. Nothing is concluded from it unless it stays so for "
         f"{snapshot.judgement.confirm_suspicious}.",
+        rule=snapshot.generation.value,
+        means="What it lacks counts as uncertain meanwhile, and nothing is deleted.",
+        advice="Compare the marketplace's own page with `fluence-costwatch vms`.",
     )
     return Step(
         history=replace(

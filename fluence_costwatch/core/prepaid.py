@@ -68,6 +68,9 @@ def go_on(
             "warning",
             f"The next charge of {in_words(resource)} is reported {passage.off_phase} away from where its epochs lead. "
             f"The reported time was taken.",
+            rule="off_phase",
+            means="An epoch may have been charged earlier or later than is counted here.",
+            advice="`fluence-costwatch reconcile` compares the ledger with the provider's totals.",
         )
     return outcome
 

@@ -74,6 +74,9 @@ def _decide(outcome: Outcome, settling: Settling, resource: Resource, difference
             "drift",
             "warning",
             f"For {in_words(resource)} the provider reports {resource.total_spent} USD in all, the ledger holds {state.charged} USD and {doubtful} USD uncertain. The ledger was left as it is.",
+            rule="total_refused",
+            means="One of both figures is wrong by more than what is uncertain.",
+            advice="`fluence-costwatch reconcile` shows where they differ.",
         )
     settled = outcome.then(replace(state, settling=None, doubts=(), unpriced=()))
     if difference:
@@ -90,6 +93,8 @@ def _decide(outcome: Outcome, settling: Settling, resource: Resource, difference
             f"{in_words(resource)} had cost {resource.total_spent} USD by the provider's total when first seen, which "
             f"is {abs(difference)} USD {'more' if difference > ZERO else 'less'} than its epochs since creation. "
             f"The provider's total was taken.",
+            rule="opening_total",
+            means="What it had cost before it was first seen could only be reckoned back; the total is the bill.",
         )
     return settled
 

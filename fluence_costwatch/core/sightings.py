@@ -294,5 +294,8 @@ def _tell_news(
             "drift",
             "warning",
             f"{in_words(resource)} is charged under account {claimed_by!r} already, so it is not charged here again.",
+            rule="charged_elsewhere",
+            means="Both accounts show it; it is counted once, under the first.",
+            advice="Watch it through one account only.",
         )
     return outcome

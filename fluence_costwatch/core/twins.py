@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
 from itertools import combinations
+from typing import Final
 
+from fluence_costwatch.core.alerts import Alert, AlertState
 from fluence_costwatch.core.booking import in_words
-from fluence_costwatch.core.findings import Finding
+from fluence_costwatch.core.findings import Ending, Finding, Judged, Severity, Telling
 from fluence_costwatch.core.resources import Resource
+
+_KIND: Final = "drift"
+_RULE: Final = "twin of "
 
 
 def likely_twins(resources: Iterable[Resource]) -> tuple[Finding, ...]:
@@ -37,12 +42,34 @@ def _marks(resource: Resource) -> Iterator[Hashable]:
         yield ("name and creation time", resource.name, resource.created_at)
 
 
+def judge_twins(resources: Iterable[Resource], *, alerts: Iterable[Alert]) -> Judged:
+    """The likely twins among `resources`, all that are not gone, and the end of each alert about two that are none."""
+    findings = likely_twins(resources)
+    found = {finding.fingerprint for finding in findings}
+    return Judged(
+        findings=findings,
+        endings=tuple(
+            Ending(alert.fingerprint, "they no longer look alike, or one of them is gone")
+            for alert in alerts
+            if alert.kind == _KIND
+            and alert.rule.startswith(_RULE)
+            and alert.state is not AlertState.RESOLVED
+            and alert.fingerprint not in found
+        ),
+    )
+
+
 def _finding(one: Resource, other: Resource) -> Finding:
     return Finding(
-        kind="drift",
-        severity="warning",
+        kind=_KIND,
+        severity=Severity.WARNING,
         account=other.account,
         resource_id=other.identity.id,
+        rule=f"{_RULE}{one.account}/{one.identity.id} {one.generation}",
+        name=other.name,
         summary=f"{in_words(other)} of {other.account} ({other.generation}) looks like the same machine as "
         f"{in_words(one)} of {one.account} ({one.generation}). If it is, it is charged twice here: watch it once only.",
+        means="Totals, budgets and forecasts count it twice if it is one machine.",
+        advice="Take one of the two generations or accounts out of the configuration.",
+        telling=Telling.CHANGES,
     )
