@@ -10,6 +10,7 @@ from typing import Any
 
 from fluence_costwatch.core.epochs import EpochGrid, Span
 from fluence_costwatch.core.history import Basis, Charge, ResourceState, Snapshot, Verdict
+from fluence_costwatch.core.metering import is_metered
 from fluence_costwatch.core.money import Usd
 from fluence_costwatch.core.resources import Generation, Identity, Kind, Per, Resource
 from fluence_costwatch.core.views import Watched, WatchedAccount
@@ -72,6 +73,20 @@ class Facts:
 
     def newest_balances(self) -> Mapping[str, BalanceRecord]:
         return {record.account: record for record in self.left}
+
+    def spent(self, *, since: datetime | None, until: datetime | None) -> Mapping[Identity, Usd]:
+        spent: dict[Identity, Usd] = {}
+        for row in self.charges(since=since, until=until):
+            spent[row.charge.identity] = spent.get(row.charge.identity, Usd(0)) + row.charge.amount
+        return spent
+
+    def straddling(self, moment: datetime) -> Sequence[ChargeRecord]:
+        by_time = {record.state.identity for record in self.records if is_metered(record.state.generation)}
+        return [
+            row
+            for row in self.rows
+            if row.charge.identity in by_time and row.charge.span.start < moment < row.charge.span.end
+        ]
 
     def snapshot(self, number: int) -> Snapshot:
         raise UnknownName(f"there is no snapshot {number}")
