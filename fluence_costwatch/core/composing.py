@@ -11,7 +11,7 @@ from typing import Final
 from fluence_costwatch.core.alerts import Alert, AlertEvent, Change
 from fluence_costwatch.core.budgets import BudgetStatus
 from fluence_costwatch.core.context import Context, Driver, only
-from fluence_costwatch.core.findings import Severity
+from fluence_costwatch.core.findings import KINDS, Severity
 from fluence_costwatch.core.messages import Message, Section, Table
 from fluence_costwatch.core.money import Usd, total
 from fluence_costwatch.core.outbox import Draft, QuietHours, Route
@@ -65,7 +65,7 @@ def compose(
 
 def message_of(events: Sequence[AlertEvent], *, route: Route, context: Context, now: datetime) -> Message:
     """The message that tells one target of events, at least one."""
-    ordered = sorted(events, key=_order)
+    ordered = _in_order(events)
     first = ordered[0]
     open_alerts = [event.alert for event in ordered if event.change is not Change.RESOLVED]
     severity = max((alert.severity for alert in open_alerts), key=lambda each: each.rank, default=Severity.INFO)
@@ -101,12 +101,19 @@ def _key(events: Iterable[AlertEvent], *, now: datetime) -> str:
     return f"alerts-{key_of(now.isoformat(), *told)}"
 
 
-def _order(event: AlertEvent) -> tuple[bool, int, int, Decimal, datetime, str]:
-    """What is open before what is over, severe before slight, new before known, dear before cheap."""
-    alert = event.alert
-    known = event.change is Change.REPEATED
-    cost = alert.cost_per_day or Decimal(0)
-    return event.change is Change.RESOLVED, -alert.severity.rank, int(known), -cost, alert.since, alert.id
+def _in_order(events: Iterable[AlertEvent]) -> list[AlertEvent]:
+    """What is open before what is over, severe before slight, new before known. Then the first of every kind, so that
+    none is lost among many of another; within a kind the dearest, the oldest first."""
+    numbers = Counter[tuple[bool, Severity, str]]()
+    ranked = []
+    for event in sorted(events, key=lambda each: (-(each.alert.cost_per_day or 0), each.alert.since, each.alert.id)):
+        alert, over = event.alert, event.change is Change.RESOLVED
+        known = event.change is Change.REPEATED
+        of_kind = (over, alert.severity, alert.kind)
+        kind = KINDS.index(alert.kind) if alert.kind in KINDS else len(KINDS)
+        ranked.append(((over, -alert.severity.rank, known, numbers[of_kind], kind), event))
+        numbers[of_kind] += 1
+    return [event for _, event in sorted(ranked, key=lambda each: each[0])]
 
 
 def _subject(ordered: Sequence[AlertEvent]) -> str:
@@ -247,7 +254,8 @@ def _why(first: AlertEvent, *, route: Route, count: int, context: Context) -> st
     alert = first.alert
     rule = f", rule {printable(alert.rule, limit=80)}" if alert.rule and count == 1 else ""
     about = f"kind {alert.kind}{rule}, severity {alert.severity}" if count == 1 else "alerts of one look together"
-    return (
-        f"You get this ({about}) because target {route.target} takes {described(route)}. "
-        f"To silence {'it' if count == 1 else 'the first of them'}: {silence_command(alert, command=context.command)}"
-    )
+    because = f"You get this ({about}) because target {route.target} takes {described(route)}."
+    if first.change is Change.RESOLVED:
+        return because
+    which = "it" if count == 1 else "the first of them"
+    return f"{because} To silence {which}: {silence_command(alert, command=context.command)}"
