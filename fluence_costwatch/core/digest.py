@@ -41,7 +41,8 @@ _GROUNDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """Whole local days from `first` to `last`, both included; `title` is how people call them, `before` those before."""
+    """Whole local days from `first` to `last`, both included; `title` is when that is ("on 2 March"), `before`
+    when the days before were."""
 
     first: date
     last: date
@@ -62,14 +63,14 @@ class Period:
 def yesterday(today: date) -> Period:
     """The day before `today`."""
     day = today - _DAY
-    return Period(day, day, day_text(day), "the day before")
+    return Period(day, day, f"on {day_text(day)}", "on the day before")
 
 
 def last_week(today: date) -> Period:
     """The last whole week, from Monday to Sunday, before `today`."""
     monday = today - today.weekday() * _DAY - _WEEK
     sunday = monday + _WEEK - _DAY
-    return Period(monday, sunday, f"{day_text(monday)} to {day_text(sunday)}", "the week before")
+    return Period(monday, sunday, f"from {day_text(monday)} to {day_text(sunday)}", "in the week before")
 
 
 def due_digests(routes: Iterable[Route], *, zone: tzinfo, since: datetime | None, now: datetime) -> tuple[Route, ...]:
@@ -191,7 +192,7 @@ def _subject(spent: SpendView, *, period: Period, statuses: Sequence[BudgetStatu
     fullest = max(statuses, key=lambda status: status.used, default=None)
     budget = f", {fullest.budget.name} at {share(fullest.used)}" if fullest is not None else ""
     alerts = f", {counted(len(firing), 'alert')} firing" if firing else ""
-    return f"[DIGEST] {money(spent.total, at_least=spent.at_least)} spent on {period.title}{budget}{alerts}"
+    return f"[DIGEST] {money(spent.total, at_least=spent.at_least)} spent {period.title}{budget}{alerts}"
 
 
 def _spent(spent: SpendView, *, before: SpendView, period: Period) -> Section:
@@ -202,7 +203,7 @@ def _spent(spent: SpendView, *, before: SpendView, period: Period) -> Section:
         lines.append(f"The bill may hold up to {money(spent.uncertain)} more than is known.")
     rows = tuple((label(row.name, id=row.key), money(row.amount)) for row in spent.rows[:_LISTED])
     return Section(
-        f"Spent on {period.title}",
+        f"Spent {period.title}",
         tuple(lines),
         Table(("Resource", "Spent"), rows, right=(1,)) if rows else None,
         left_out=max(0, len(spent.rows) - _LISTED),
@@ -211,8 +212,8 @@ def _spent(spent: SpendView, *, before: SpendView, period: Period) -> Section:
 
 def _compared(now: Usd, before: Usd) -> str:
     if now == before:
-        return "as much as on"
-    return f"{money(abs(now - before))} {'more' if now > before else 'less'} than on"
+        return "as much as"
+    return f"{money(abs(now - before))} {'more' if now > before else 'less'} than"
 
 
 def _coming(known: Known, *, watched: Watched, days: int, context: Context, now: datetime) -> Section:
