@@ -15,7 +15,7 @@ from fluence_costwatch.core.budgets import Budget, BudgetStatus, Window
 from fluence_costwatch.core.crossing import Spending, crossed_at
 from fluence_costwatch.core.epochs import EpochGrid, Span
 from fluence_costwatch.core.forecast import foreseen, part_of
-from fluence_costwatch.core.history import Charge
+from fluence_costwatch.core.history import Charge, ResourceState
 from fluence_costwatch.core.known import Known, KnownResource
 from fluence_costwatch.core.ledger import doubts_of
 from fluence_costwatch.core.metering import is_metered, open_charge
@@ -46,8 +46,7 @@ class Question:
 class Figures:
     """What was measured; the words are those of `BudgetStatus`.
 
-    `charges_due` counts the prepaid charges that are still to come in the window, `since` is when the first of these
-    resources began as far as is known (None: there is none).
+    `charges_due` counts the prepaid charges that are still to come in the window.
     """
 
     spent: Usd
@@ -57,7 +56,6 @@ class Figures:
     at_least: bool
     drivers: tuple[tuple[str, str, str | None, Usd], ...]
     charges_due: int
-    since: datetime | None
 
 
 def window_of(
@@ -137,6 +135,15 @@ def _grid_of(select: Selector, watched: Watched) -> EpochGrid:
     return grids[0] if grids else EpochGrid()
 
 
+def began_at(select: Selector, records: Iterable[KnownResource]) -> datetime | None:
+    """When spending on what is selected can have begun, as far as is known; None where there is nothing of it."""
+    return min((_began(each.state) for each in records if select.matches(each.resource)), default=None)
+
+
+def _began(state: ResourceState) -> datetime:
+    return state.grid.at_or_before(state.first_seen) if state.created_at is None else state.created_at
+
+
 def measure(questions: Sequence[Question], known: Known, *, now: datetime) -> tuple[Figures, ...]:
     """The figures that each question asks for, in their order."""
     if not questions:
@@ -203,12 +210,6 @@ class _Subject:
             (until is None or span.start < until) and (since is None or since < span.end) for span in self.unpriced
         )
 
-    @property
-    def began(self) -> datetime:
-        """When it began as far as is known."""
-        state = self.record.state
-        return state.grid.at_or_before(state.first_seen) if state.created_at is None else state.created_at
-
 
 def _measured(question: Question, chosen: Sequence[_Subject], spending: Spending, *, now: datetime) -> Figures:
     since, until = question.starts_at, question.ends_at
@@ -227,7 +228,7 @@ def _measured(question: Question, chosen: Sequence[_Subject], spending: Spending
             spending,
             metered={each.identity: each.is_metered for each in chosen},
             opened=tuple(_open_rows(chosen)),
-            began=since if since is not None else min((each.began for each in chosen), default=now),
+            began=since or began_at(question.select, (each.record for each in chosen)) or now,
             since=since,
             now=now,
         )
@@ -239,7 +240,6 @@ def _measured(question: Question, chosen: Sequence[_Subject], spending: Spending
         at_least=(until is not None and ahead.at_least) or any(each.lacks_a_price(since, until) for each in chosen),
         drivers=_drivers(chosen, by_resource),
         charges_due=0 if until is None else ahead.charges(now, until),
-        since=min((each.began for each in chosen), default=None),
     )
 
 

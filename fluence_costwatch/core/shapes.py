@@ -11,6 +11,8 @@ from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, Final, TypeAlias
 
 from fluence_costwatch.core.alert_views import AlertsView
+from fluence_costwatch.core.budget_views import AccountForecast, BudgetsView, ForecastView
+from fluence_costwatch.core.budgets import BudgetStatus
 from fluence_costwatch.core.idle_views import ExplainView, IdleView, RuleVerdict
 from fluence_costwatch.core.money import price_text
 from fluence_costwatch.core.reconciled import ReconcileView
@@ -20,6 +22,7 @@ from fluence_costwatch.core.views import StatusView, VmsView, VmView
 Json: TypeAlias = dict[str, Any]
 
 _FINEST_SHARE: Final = Decimal("1e-9")
+_FINEST_RATIO: Final = Decimal("1e-6")
 _HUNDREDTH: Final = Decimal("0.01")
 _LONG: Final = Context(prec=80, rounding=ROUND_HALF_EVEN)
 
@@ -138,6 +141,34 @@ def explain(view: ExplainView) -> Json:
     }
 
 
+def budgets(view: BudgetsView) -> Json:
+    """The answer of `budgets`. A window without a start begins where the first of its resources did.
+
+    The ratio is rounded down, so that it is "1.00" from the limit on only.
+    """
+    began_at = dict(view.began_at)
+    return {
+        "as_of": instant(view.as_of),
+        "budgets": [
+            _budget(each, since=each.starts_at or began_at.get(each.budget.name, view.as_of)) for each in view.statuses
+        ],
+    }
+
+
+def forecast(view: ForecastView) -> Json:
+    """The answer of `forecast`:
+
+    {"as_of": T, "total": [WINDOW, ...], "accounts": [{"account", "windows": [WINDOW, ...]}]} with
+    WINDOW = {"window": "day"|"week"|"month", "window_start": T, "window_end": T, "spent_usd", "forecast_usd", "uncertain_usd",
+              "charges_due": 3, "at_least": bool}
+    """
+    return {
+        "as_of": instant(view.as_of),
+        "total": _windows(view.whole),
+        "accounts": [{"account": each.account, "windows": _windows(each)} for each in view.accounts],
+    }
+
+
 def reconcile(view: ReconcileView) -> Json:
     """The answer of `reconcile`: every comparison, those that agree included.
 
@@ -235,6 +266,41 @@ def _rule_verdict(one: RuleVerdict) -> Json:
         "evidence": list(one.evidence),
         "wasted_usd": None if one.wasted is None else str(one.wasted),
     }
+
+
+def _budget(status: BudgetStatus, *, since: datetime) -> Json:
+    return {
+        "name": status.budget.name,
+        "window_start": instant(since),
+        "window_end": _instant(status.ends_at),
+        "limit_usd": str(status.budget.limit),
+        "spent_usd": str(status.spent),
+        "forecast_usd": None if status.forecast is None else str(status.forecast),
+        "used_ratio": _ratio(status.used),
+        "exhausted_at": _instant(status.exhausted_at),
+    }
+
+
+def _windows(forecast: AccountForecast) -> list[Json]:
+    return [
+        {
+            "window": each.window.value,
+            "window_start": instant(each.starts_at),
+            "window_end": instant(each.ends_at),
+            "spent_usd": str(each.spent),
+            "forecast_usd": str(each.forecast),
+            "uncertain_usd": str(each.uncertain),
+            "charges_due": each.charges_due,
+            "at_least": each.at_least,
+        }
+        for each in forecast.windows
+    ]
+
+
+def _ratio(ratio: Decimal) -> str:
+    """ "0.83", "0.123456": two decimals at least and six at most, rounded down."""
+    whole, _, decimals = f"{ratio.quantize(_FINEST_RATIO, ROUND_FLOOR, context=_LONG):f}".partition(".")
+    return f"{whole}.{decimals.rstrip('0').ljust(2, '0')}"
 
 
 def _resource(view: VmView) -> Json:
