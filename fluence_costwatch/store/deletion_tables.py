@@ -41,6 +41,7 @@ idle_clocks = Table(
     Column("buckets", Buckets),
     Column("coverage", Price, nullable=False),
     Column("evidence", Texts),
+    Column("busy_at", Instant),
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )

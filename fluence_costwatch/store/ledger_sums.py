@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, func, select
 
 from fluence_costwatch.core.history import Basis
 from fluence_costwatch.core.metering import is_metered
@@ -37,7 +37,6 @@ def load_straddling(connection: Connection, moment: datetime) -> Sequence[Row]:
 
     Rows that are not `reported` never overlap, so only the newest of a resource that begins before can end after.
     """
-    straddles = and_(charges.c.starts_at < moment, charges.c.ends_at > moment)
     earlier = charges.alias("earlier")
     newest = (
         select(earlier.c.starts_at)
@@ -54,8 +53,8 @@ def load_straddling(connection: Connection, moment: datetime) -> Sequence[Row]:
     metered = (
         select(charges)
         .join_from(states, charges, charges.c.resource == states.c.resource)
-        .where(states.c.generation.in_(_METERED), straddles)
+        .where(states.c.generation.in_(_METERED), charges.c.ends_at > moment)
     )
     found = connection.execute(metered.where(charges.c.starts_at == newest, charges.c.basis != Basis.REPORTED)).all()
-    reported = connection.execute(metered.where(REPORTED)).all()
+    reported = connection.execute(metered.where(REPORTED, charges.c.starts_at < moment)).all()
     return sorted([*found, *reported], key=lambda row: (row.starts_at, row.resource, row.reason))

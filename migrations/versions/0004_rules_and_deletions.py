@@ -41,6 +41,7 @@ def upgrade() -> None:
         sa.Column("buckets", sa.Text, nullable=True),
         sa.Column("coverage", sa.Text, nullable=False),
         sa.Column("evidence", sa.Text, nullable=True),
+        sa.Column("busy_at", sa.Integer, nullable=True),
         sa.PrimaryKeyConstraint("account", "resource_id", "rule"),
         sqlite_strict=True,
         sqlite_with_rowid=False,

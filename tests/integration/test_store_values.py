@@ -15,7 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fluence_costwatch.core.alerts import Alert, AlertState, Silence
+from fluence_costwatch.core.deletions import Deletion, DeletionState, Ground, Kept, Lease, Mode, Transition, Veto
 from fluence_costwatch.core.epochs import EpochGrid, Span
+from fluence_costwatch.core.findings import Severity, Telling
 from fluence_costwatch.core.history import (
     Basis,
     Cause,
@@ -33,14 +36,20 @@ from fluence_costwatch.core.history import (
     Step,
     Verdict,
 )
+from fluence_costwatch.core.idleness import IdleClock, IdleVerdict
+from fluence_costwatch.core.messages import Chart, Message, Section, Table
 from fluence_costwatch.core.money import Usd
+from fluence_costwatch.core.outbox import Attempt, Delivery, Draft, OutboxRow
 from fluence_costwatch.core.resources import Generation, Identity, Kind, Per, Resource, Specs
 from fluence_costwatch.store import SqliteStore, open_store
+from fluence_costwatch.store.alert_tables import outbox
 from fluence_costwatch.store.checkpoints import encoded, load_checkpoints
+from fluence_costwatch.store.deletion_tables import kept
 from fluence_costwatch.store.schema import checkpoints
 from tests.builders import at, resource, snapshot
 
 NOW = at("2026-03-01 12:00")
+WEB = Identity("main", "0xweb")
 NAMES = (f"account {number}" for number in itertools.count())
 V3 = Generation.VMS_V3
 
@@ -72,6 +81,10 @@ def maybe(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.none() | values
 
 
+def several(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.lists(values, max_size=2).map(tuple)
+
+
 # What each field may hold, by its annotation, so that a field which is added to the core is tried too.
 BY_TYPE: dict[str, st.SearchStrategy[Any]] = {
     "Kind": st.sampled_from(Kind),
@@ -97,12 +110,38 @@ BY_TYPE: dict[str, st.SearchStrategy[Any]] = {
     "tuple[str, ...] | None": maybe(st.lists(texts, max_size=2).map(tuple)),
     "tuple[str, ...]": st.lists(texts, max_size=2).map(tuple),
     "tuple[Decimal, ...]": st.lists(prices, max_size=2).map(tuple),
+    "Decimal": prices,
+    "timedelta | None": maybe(lengths),
+    "Severity": st.sampled_from(Severity),
+    "Telling": st.sampled_from(Telling),
+    "AlertState": st.sampled_from(AlertState),
+    "IdleVerdict": st.sampled_from(IdleVerdict),
+    "Ground": st.sampled_from(Ground),
+    "Mode": st.sampled_from(Mode),
+    "DeletionState": st.sampled_from(DeletionState),
+    "tuple[tuple[str, str], ...]": several(st.tuples(texts, texts)),
+    "tuple[tuple[int, int], ...]": several(st.tuples(st.integers(0, 2**40), st.integers(0, 2**40))),
+    "tuple[int, ...]": several(st.integers(0, 9)),
+    "tuple[tuple[str, ...], ...]": several(several(texts)),
+    "tuple[tuple[date, Usd], ...]": several(st.tuples(st.dates(), amounts)),
 }
 
 
 def fields_of(kind: type[Any], *, but: Collection[str]) -> dict[str, st.SearchStrategy[Any]]:
     """A strategy for every field of `kind` but those."""
     return {one.name: BY_TYPE[str(one.type)] for one in fields(kind) if one.name not in but}
+
+
+def any_of(kind: type[Any], **own: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Any value of `kind`, its fields `own` apart."""
+    return st.builds(kind, **own, **fields_of(kind, but=own))
+
+
+BY_TYPE["Table | None"] = maybe(any_of(Table))
+BY_TYPE["Chart | None"] = maybe(any_of(Chart))
+BY_TYPE["tuple[Section, ...]"] = several(any_of(Section))
+BY_TYPE["Message"] = any_of(Message)
+BY_TYPE["tuple[Transition, ...]"] = several(any_of(Transition))
 
 
 def listed(ids: st.SearchStrategy[str]) -> st.SearchStrategy[Resource]:
@@ -239,3 +278,78 @@ def test_a_price_keeps_every_digit(store: SqliteStore) -> None:
         number = tx.save_snapshot(snapshot("2026-03-01 12:00", resource(price=price)), Verdict.ACCEPTED)
     with store.reading() as reading:
         assert str(price) == str(reading.snapshot(number).resources[0].price)
+
+
+@given(versions=st.lists(any_of(Alert, id=st.just("a1")), min_size=1, max_size=3))
+def test_any_alert_reads_back_as_it_was_last_saved(store: SqliteStore, versions: list[Alert]) -> None:
+    once = replace(versions[-1], state=AlertState.FIRING, telling=Telling.ONCE)
+    for alert in (*versions, once):
+        with store.transaction() as tx:
+            tx.save_alerts([alert])
+            if alert.state is not AlertState.RESOLVED or alert.resolved_at is not None:
+                assert [alert] == tx.reading().alerts(resolved_since=alert.resolved_at or NOW)
+    with store.reading() as reading:
+        assert {once.fingerprint: once} == reading.once_told()
+
+
+@given(versions=st.lists(any_of(Silence, id=st.just("s1")), min_size=1, max_size=3))
+def test_any_silence_reads_back_as_it_was_last_saved(store: SqliteStore, versions: list[Silence]) -> None:
+    for silence in versions:
+        with store.transaction() as tx:
+            tx.save_silence(silence)
+            assert [silence] == tx.reading().silences()
+
+
+@given(draft=any_of(Draft, target=st.just("team")), made_at=instants, settled_at=instants, attempt=any_of(Attempt))
+def test_any_message_reads_back_from_the_outbox(
+    store: SqliteStore, draft: Draft, made_at: datetime, settled_at: datetime, attempt: Attempt
+) -> None:
+    expected = OutboxRow(0, draft.key, "team", draft.message, made_at, draft.not_before, deletion=draft.deletion)
+    with store.transaction() as tx:
+        tx.connection.execute(outbox.delete())
+        tx.enqueue([draft], at=made_at)
+        (row,) = tx.reading().outbox()
+        tx.settle(row.number, attempt, state=Delivery.DEAD, next_at=made_at, at=settled_at)
+        (settled,) = tx.reading().outbox()
+
+    assert expected == replace(row, number=0)
+    assert settled == replace(
+        row, state=Delivery.DEAD, attempts=1, error=attempt.error, next_at=made_at, settled_at=settled_at
+    )
+
+
+@given(versions=st.lists(any_of(IdleClock, identity=st.just(WEB), rule=st.just("idle")), min_size=1, max_size=3))
+def test_any_idle_clock_reads_back_as_it_was_last_saved(store: SqliteStore, versions: list[IdleClock]) -> None:
+    for clock in versions:
+        with store.transaction() as tx:
+            tx.save_clocks([clock])
+            assert {(WEB, "idle"): clock} == tx.reading().clocks()
+
+
+@given(first=any_of(Deletion, id=texts, identity=st.just(WEB)), second=any_of(Deletion, identity=st.just(WEB)))
+def test_any_deletion_reads_back_as_it_was_last_saved(store: SqliteStore, first: Deletion, second: Deletion) -> None:
+    first = replace(first, id=next(NAMES))
+    second = replace(second, id=first.id, history=first.history + second.history)
+    with store.transaction() as tx:
+        assert tx.save_deletion(first, was=None)
+        assert first in tx.reading().deletions()
+        assert tx.save_deletion(second, was=first.state)
+        assert second in tx.reading().deletions(states=[second.state])
+
+
+@given(
+    veto=any_of(Veto, identity=st.just(WEB)),
+    lease=any_of(Lease, identity=st.just(WEB)),
+    protected=any_of(Kept, identity=st.just(WEB)),
+)
+def test_whatever_protects_reads_back_as_it_was_last_saved(
+    store: SqliteStore, veto: Veto, lease: Lease, protected: Kept
+) -> None:
+    with store.transaction() as tx:
+        tx.connection.execute(kept.delete())
+        tx.save_veto(veto)
+        tx.save_lease(lease)
+        tx.keep(protected)
+        assert veto in tx.reading().vetoes()
+        assert {WEB: lease} == tx.reading().leases()
+        assert {WEB: protected} == tx.reading().kept()
