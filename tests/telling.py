@@ -12,7 +12,7 @@ from typing import Any
 from fluence_costwatch.core.alerts import Alert, AlertEvent, AlertState, Change
 from fluence_costwatch.core.findings import Severity, Telling, fingerprint_of
 from fluence_costwatch.core.messages import Message
-from fluence_costwatch.core.outbox import Attempt, Delivery, Draft, OutboxRow
+from fluence_costwatch.core.outbox import Attempt, Delivery, OutboxRow
 from tests.builders import at
 
 NOW = at("2026-03-03 12:00")
@@ -88,14 +88,6 @@ class FakeStore:
 
     def outbox(self, *, states: Iterable[Delivery], target: str) -> list[OutboxRow]:
         return [row for row in self.rows.values() if row.state in tuple(states) and row.target == target]
-
-    def enqueue(self, drafts: Iterable[Draft], *, at: datetime) -> None:
-        for draft in drafts:
-            if all((row.key, row.target) != (draft.key, draft.target) for row in self.rows.values()):
-                number = len(self.rows) + 1
-                self.rows[number] = OutboxRow(
-                    number, draft.key, draft.target, draft.message, at, draft.not_before, deletion=draft.deletion
-                )
 
     def settle(self, number: int, attempt: Attempt, *, state: Delivery, next_at: datetime, at: datetime) -> None:
         row = self.rows[number]
