@@ -16,7 +16,7 @@ before `fired_at` means that another of its group was told for it, or (ONCE) tha
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -171,22 +171,34 @@ def _ended(
 def _first_told(
     before: Mapping[str, Alert], after: dict[str, Alert], *, silenced: _Silenced, now: datetime
 ) -> list[AlertEvent]:
-    """What fires and was never told, of each group the highest level only; `after` notes for which others it is told."""
+    """What fires and was never told; `after` notes of which of these another one of the group is told instead.
+
+    Of what begins at once that is the one of the highest level. Where a higher one of the same kind fires already and was
+    told, nobody needs to hear of the lower one; of another kind (a forecast beside what is spent) one does.
+    """
     firing = [alert for alert in after.values() if alert.state is AlertState.FIRING]
     waiting = [alert for alert in firing if alert.told_at is None and alert not in silenced]
     if not waiting:
         return []
-    highest: dict[str, Decimal] = {}
-    for alert in (*(one for one in firing if one.told_at is not None), *waiting):
-        highest[alert.group] = max(alert.level, highest.get(alert.group, alert.level))
+    highest = _highest((alert, alert.group) for alert in waiting)
+    told = _highest((alert, (alert.group, alert.kind)) for alert in firing if alert.told_at is not None)
     events = []
     for alert in waiting:
-        if alert.group and alert.level < highest[alert.group]:
+        above = max(highest[alert.group], told.get((alert.group, alert.kind), alert.level))
+        if alert.group and alert.level < above:
             after[alert.fingerprint] = replace(alert, told_at=(alert.fired_at or now) - _MOMENT)
         else:
             reason = _why_told(before.get(alert.fingerprint), alert, now=now)
             events.append(AlertEvent(replace(alert, told_at=now), Change.FIRED, reason))
     return events
+
+
+def _highest(alerts: Iterable[tuple[Alert, Hashable]]) -> dict[Hashable, Decimal]:
+    """The highest level under each key."""
+    highest: dict[Hashable, Decimal] = {}
+    for alert, key in alerts:
+        highest[key] = max(alert.level, highest.get(key, alert.level))
+    return highest
 
 
 def _why_told(former: Alert | None, alert: Alert, *, now: datetime) -> str:

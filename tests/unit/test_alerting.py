@@ -24,6 +24,7 @@ PATIENT = finding(patience=HOUR)
 CRITICAL = finding(severity=Severity.CRITICAL)
 HALF = finding(telling=Telling.ONCE, rule="0.5", group="team-a", level=Decimal("0.5"))
 MOST = finding(telling=Telling.ONCE, rule="0.8", group="team-a", level=Decimal("0.8"))
+FORESEEN = replace(MOST, kind="forecast")
 ALL = finding(telling=Telling.ONCE, rule="1.0", group="team-a", level=Decimal(1))
 
 QUIET = silence(account="main")
@@ -91,6 +92,15 @@ OVER = fired(ONCE, state=AlertState.RESOLVED, resolved_at=NOW - HOUR / 2, resolv
         pytest.param(
             [fired(MOST)], [MOST, HALF], [], [], [], id="a lower one is not told while a higher one is firing"
         ),
+        pytest.param(
+            [fired(FORESEEN)],
+            [FORESEEN, HALF],
+            [],
+            [],
+            [("fired", "it began")],
+            id="a forecast that was told does not stand for what is spent later",
+        ),
+        pytest.param([], [HALF, FORESEEN], [], [], [("fired", "it began")], id="but where both begin at once it does"),
         pytest.param(
             [fired(HALF)], [MOST, HALF], [], [], [("fired", "it began")], id="a higher one is told beside a lower one"
         ),
