@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any, Final
 
 from fluence_costwatch.core.resources import Generation, Identity, Kind
 
@@ -55,6 +56,23 @@ AWAITING = (DeletionState.PROPOSED, DeletionState.NOTIFIED, DeletionState.APPROV
 
 UNDER_WAY = (DeletionState.EXECUTING, DeletionState.REQUESTED)
 """The call may have been sent; what became of it is found out by later lists."""
+
+LIVE = (*AWAITING, *UNDER_WAY, DeletionState.UNCONFIRMED)
+"""While one of these stands no other deletion of the same resource is proposed: an unconfirmed one is a person's case."""
+
+COSTWATCH: Final = "costwatch"
+API: Final = "api"
+
+# Which state may follow which. A state that follows itself is a note: why it was kept for now, or moved.
+_FOLLOWS: Final = {
+    DeletionState.PROPOSED: ("proposed", "notified", "vetoed", "withdrawn"),
+    DeletionState.NOTIFIED: ("notified", "approved", "vetoed", "withdrawn", "executing"),
+    DeletionState.APPROVED: ("approved", "notified", "vetoed", "withdrawn", "executing"),
+    DeletionState.EXECUTING: ("requested", "failed", "unconfirmed"),
+    DeletionState.REQUESTED: ("verified", "unconfirmed"),
+    DeletionState.UNCONFIRMED: ("verified",),
+    DeletionState.VERIFIED: ("failed",),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +125,9 @@ class Deletion:
     `id` is random. `target_id` is the resource's id as the API writes it; `name` and `created_at` are those it was
     proposed under and must still have. `rule` is the idle rule's, budget's or lease's name. `execute_at` is None until a
     target has accepted the notice (`notified_at`) or where no time can be found. `approved_for` is the one execution
-    time that an approval serves. `requested_at` is when the call was sent, `listed_at` the newest list that still held it.
-    `next_charge` is what the next charge would have been at execution.
+    time that an approval serves. `requested_at` is when the call was about to be sent. `settled_at` is when it was over:
+    for a verified one, when the first list came that lacked the resource. `burn_per_day`, `next_charge` and
+    `next_charge_at` are what it cost, and what the next charge would have been, at execution.
     """
 
     id: str
@@ -135,6 +154,30 @@ class Deletion:
     next_charge: Decimal | None = None
     next_charge_at: datetime | None = None
     history: tuple[Transition, ...] = ()
+
+    @property
+    def was_asked_for(self) -> bool:
+        """Whether the API may have taken the call: all but those that it refused, or that never were sent."""
+        asked = {step.state for step in self.history} | {self.state}
+        return DeletionState.REQUESTED in asked or self.state in (DeletionState.EXECUTING, DeletionState.UNCONFIRMED)
+
+
+def moved(
+    deletion: Deletion, state: DeletionState, *, at: datetime, reason: str, actor: str = COSTWATCH, **facts: Any
+) -> Deletion:
+    """`deletion` in its next state, with `facts` changed and the step noted. Raises ValueError where it cannot follow."""
+    if state.value not in _FOLLOWS.get(deletion.state, ()):
+        raise ValueError(f"a deletion that is {deletion.state} cannot become {state}")
+    step = Transition(at, state, actor, reason)
+    return replace(deletion, state=state, history=(*deletion.history, step), **facts)
+
+
+def noted(deletion: Deletion, *, at: datetime, reason: str, **facts: Any) -> Deletion:
+    """`deletion` with a note in its history, once as long as the note stays the same."""
+    last = deletion.history[-1] if deletion.history else None
+    if last is not None and last.state is deletion.state and last.reason == reason:
+        return replace(deletion, **facts)
+    return moved(deletion, deletion.state, at=at, reason=reason, **facts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,123 @@
+"""What is never deleted, and why. Whatever cannot be read protects (`design.md` section 7, "Protection")."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from fnmatch import fnmatchcase
+
+from fluence_costwatch.core.alerts import Silence
+from fluence_costwatch.core.deletions import COSTWATCH, Kept, Lease, Protection
+from fluence_costwatch.core.known import KnownResource
+from fluence_costwatch.core.leases import lease_protection
+from fluence_costwatch.core.resources import Identity, Resource
+from fluence_costwatch.core.wording import label
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """What the configuration and people want kept. `released` holds the names under which a person let it go."""
+
+    protect: Protection = Protection()
+    kept: Mapping[Identity, Kept] = field(default_factory=dict)
+    released: Mapping[Identity, tuple[str | None, ...]] = field(default_factory=dict)
+    leases: Mapping[Identity, Lease] = field(default_factory=dict)
+    silences: Sequence[Silence] = ()
+
+
+def protection_of(
+    resource: Resource, keeping: Keeping, *, now: datetime, rule: str | None = None, alerts: Iterable[str] = ()
+) -> str | None:
+    """Why `resource` must not be deleted, for a person; None where nothing protects it.
+
+    `rule` and `alerts` (fingerprints) are those of a deletion that is asked about: a silence of one of them keeps it too.
+    """
+    identity = resource.identity
+    if identity.id in {each.lower() for each in keeping.protect.ids}:
+        return "its id is protected by deletion.protect.ids"
+    if (kept := keeping.kept.get(identity)) is not None:
+        return f"it is kept until released: {kept.reason}"
+    return (
+        _protected_name(resource, keeping)
+        or _leased(resource, keeping.leases.get(identity), now=now)
+        or _silenced(resource, keeping.silences, rule=rule, alerts=frozenset(alerts), now=now)
+    )
+
+
+def newly_kept(records: Iterable[KnownResource], keeping: Keeping, *, now: datetime) -> tuple[Kept, ...]:
+    """What is seen under a protected name and was not before: from now on it is kept, whatever it will be called."""
+    return tuple(
+        Kept(record.state.identity, now, COSTWATCH, f"seen under the protected name {label(name, id='')!r}")
+        for record in records
+        if (name := record.resource.name) is not None
+        and record.state.identity not in keeping.kept
+        and name not in keeping.released.get(record.state.identity, ())
+        and _matching(name, keeping.protect.names) is not None
+    )
+
+
+def glob_problem(glob: str) -> str | None:
+    """Why a pattern of names cannot mean what was meant; None where it can. What it would not match goes unprotected."""
+    if not glob:
+        return "it is empty"
+    place = 0
+    while (place := glob.find("[", place)) >= 0:
+        first = place + 1 + (glob[place + 1 : place + 2] == "!")
+        end = glob.find("]", first + 1)
+        if end < 0:
+            return "a '[' in it is never closed"
+        for low, high in re.findall(r"(.)-(.)", glob[first:end], re.DOTALL):
+            if low > high:
+                return f"the range {low}-{high} in it is empty"
+        place = end + 1
+    return None
+
+
+def _protected_name(resource: Resource, keeping: Keeping) -> str | None:
+    released = keeping.released.get(resource.identity, ())
+    for glob in keeping.protect.names:
+        if (problem := glob_problem(glob)) is not None:
+            return (
+                f"the protected pattern {label(glob, id='')!r} cannot be read ({problem}), so everything is protected"
+            )
+    if resource.name in released:
+        return None
+    if not resource.name:
+        return "its name is not known, and it may be a protected one"
+    glob_or_none = _matching(resource.name, keeping.protect.names)
+    return None if glob_or_none is None else f"its name is protected by {label(glob_or_none, id='')!r}"
+
+
+def _matching(name: str, globs: Iterable[str]) -> str | None:
+    """The glob that protects `name`, compared with and without regard to case: it is safer to protect too much."""
+    folded = name.casefold()
+    for glob in globs:
+        if fnmatchcase(name, glob) or fnmatchcase(folded, glob.casefold()):
+            return glob
+    return None
+
+
+def _leased(resource: Resource, lease: Lease | None, *, now: datetime) -> str | None:
+    why = lease_protection(resource.name, created_at=resource.created_at, lease=lease, now=now)
+    return None if why is None else f"it is leased: {why}"
+
+
+def _silenced(
+    resource: Resource, silences: Iterable[Silence], *, rule: str | None, alerts: frozenset[str], now: datetime
+) -> str | None:
+    for silence in silences:
+        if silence.until <= now:
+            continue
+        about_it = silence.resource_id is not None and silence.resource_id.lower() == resource.identity.id
+        whole = silence.resource_id is None and silence.rule is None and silence.alert is None
+        matches = (
+            (about_it and silence.account in (None, resource.account))
+            or (whole and silence.account == resource.account)
+            or (silence.rule is not None and silence.rule == rule)
+            or (silence.alert is not None and silence.alert in alerts)
+        )
+        if matches:
+            return f"it is silenced until {silence.until:%Y-%m-%d %H:%M} UTC"
+    return None
