@@ -11,6 +11,7 @@ from typing import Final
 from fluence_costwatch.core.alerts import Alert, AlertState
 from fluence_costwatch.core.budgets import BudgetStatus
 from fluence_costwatch.core.context import Context, daily_spend, only
+from fluence_costwatch.core.deletions import Deletion
 from fluence_costwatch.core.findings import Severity
 from fluence_costwatch.core.known import Known
 from fluence_costwatch.core.known_part import OfAccounts
@@ -19,6 +20,7 @@ from fluence_costwatch.core.messages import Message, Section, Table
 from fluence_costwatch.core.money import Usd, total
 from fluence_costwatch.core.outbox import DigestEvery, Draft, QuietHours, Route
 from fluence_costwatch.core.routing import earliest
+from fluence_costwatch.core.savings import savings as savings_of
 from fluence_costwatch.core.sections import budget_sections, chart_of, data_lines, described
 from fluence_costwatch.core.spending import SpendView, calendar_view, spend_view
 from fluence_costwatch.core.views import Watched
@@ -271,3 +273,14 @@ def _age(context: Context, *, now: datetime) -> Iterator[Section]:
     lines = data_lines(context.as_of, context=context, now=now)
     if lines:
         yield Section("Data", tuple(sentence(line) for line in lines))
+
+
+def saving_lines(deletions: Sequence[Deletion], *, now: datetime) -> tuple[str, ...]:
+    """What the deletions that were proven in the last week have saved, in sentences; nothing where none was."""
+    saved = savings_of(deletions, since=now - _WEEK)
+    if not saved.count:
+        return ()
+    return (
+        f"In the last 7 days {counted(saved.count, 'deletion')} {'was' if saved.count == 1 else 'were'} proven: next charges "
+        f"of {money(saved.avoided)} did not fall, and {money(saved.burn_per_day)} a day less is spent.",
+    )

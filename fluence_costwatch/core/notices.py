@@ -15,6 +15,7 @@ from fluence_costwatch.core.routing import earliest as earliest_sending
 from fluence_costwatch.core.routing import takes
 from fluence_costwatch.core.sections import described, tag_of
 from fluence_costwatch.core.untrusted import printable
+from fluence_costwatch.core.vetoes import token_of
 from fluence_costwatch.core.wording import instant, label, money, sentence, span
 
 KIND: Final = "deletion"
@@ -29,6 +30,13 @@ _GROUNDS: Final = (
     (Ground.RECLAIM, "reclaim of reserved funds"),
     (Ground.RELEASE, "release of unused addresses"),
 )
+
+
+def veto_link(deletion_id: str, *, secret: bytes, public_url: str | None) -> str:
+    """The signed link to the page where a deletion can be vetoed; "" where nobody said under which address it is reached."""
+    if public_url is None:
+        return ""
+    return f"{public_url}/deletions/{deletion_id}?token={token_of(deletion_id, secret=secret)}"
 
 
 def notices(

@@ -13,6 +13,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 # Whoever runs the process may ask whether it lives; the reason why not is for those who may read.
 _WITHOUT_TOKEN: Final = ("/-/healthy", "/-/ready")
 
+# These have a token of their own in each address, which nobody can guess who was not given it.
+_WITH_OWN_TOKEN: Final = ("/deletions/", "/heartbeat/")
+
 _SECURITY_HEADERS: Final = (
     ("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
@@ -25,8 +28,8 @@ _SECURITY_HEADERS: Final = (
 class Guard:
     """Lets through what may be read by whoever asks, and refuses the rest.
 
-    With a token, reading needs it (`Authorization: Bearer TOKEN`), the health endpoints and, if so chosen, /metrics
-    apart. Without one the server listens on loopback, and is only read under a name of this machine: a page of
+    With a token, reading needs it (`Authorization: Bearer TOKEN`), the health endpoints, what has a token of its own
+    and, if so chosen, /metrics apart. Without one the server listens on loopback, and is only read under a name of this machine: a page of
     somebody else whose domain was pointed here ("DNS rebinding") is refused.
     """
 
@@ -47,7 +50,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in _SECURITY_HEADERS:
-                    headers[name] = value
+                    headers.setdefault(name, value)
             await send(message)
 
         answer: ASGIApp = self._app
@@ -57,6 +60,8 @@ class Guard:
         await answer(scope, receive, send_with_headers)
 
     def _refusal(self, scope: Scope) -> Response | None:
+        if scope["path"].startswith(_WITH_OWN_TOKEN):
+            return None
         if self._token is None and not self._is_called_by_its_name(Headers(scope=scope).get("host")):
             return PlainTextResponse("this server is not known by that name\n", status_code=421)
         if not scope["may_read"] and scope["path"] not in self._open_paths:

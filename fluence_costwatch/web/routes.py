@@ -6,12 +6,16 @@ from collections.abc import Callable
 from typing import Final
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from fluence_costwatch import __version__
+from fluence_costwatch.errors import CostwatchError
+from fluence_costwatch.web.acts import Acts
 from fluence_costwatch.web.health import Health
+from fluence_costwatch.web.veto import PATH, VetoRoute
 
 # The text format 0.0.4 is in every Accept header of Prometheus, and the quickest to render.
 EXPOSITION: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -27,14 +31,25 @@ _PAGE: Final = f"""\
 <li><a href="/-/healthy">/-/healthy</a>: the scheduler lives</li>
 <li><a href="/-/ready">/-/ready</a>: every account has answered and none is stale</li>
 </ul>
-<p>The figures themselves: <code>fluence-costwatch status</code>, <code>vms</code>, <code>spend</code>.</p>
+<p>The figures themselves: <code>fluence-costwatch status</code>, <code>vms</code>, <code>spend</code>, and as JSON
+<a href="/api/v1/status">/api/v1/status</a>, <a href="/api/v1/vms">/api/v1/vms</a> and so on.</p>
 </body>
 </html>
 """
 
 
-def build_app(*, metrics: Callable[[], tuple[bytes, bytes]], health: Callable[[], Health]) -> Starlette:
-    """The application. `metrics` (plain, gzip) and `health` are asked in the event loop, so they answer from memory."""
+def build_app(
+    *,
+    metrics: Callable[[], tuple[bytes, bytes]],
+    health: Callable[[], Health],
+    acts: Acts,
+    origins: tuple[str, ...] = (),
+) -> Starlette:
+    """The application. `metrics` (plain, gzip) and `health` are asked in the event loop, so they answer from memory.
+
+    `acts` are asked in threads. `origins` are where people reach this server by another name than it is listening under.
+    """
+    veto = VetoRoute(acts, origins=origins)
 
     async def show_metrics(request: Request) -> Response:
         plain, compressed = metrics()
@@ -53,12 +68,32 @@ def build_app(*, metrics: Callable[[], tuple[bytes, bytes]], health: Callable[[]
     async def show_page(_: Request) -> Response:
         return HTMLResponse(_PAGE)
 
+    async def beat(request: Request) -> Response:
+        try:
+            known = await run_in_threadpool(acts.beat, request.path_params["token"])
+        except CostwatchError:
+            return PlainTextResponse("not noted, try again\n", status_code=503)
+        return PlainTextResponse("noted\n") if known else PlainTextResponse("no such token\n", status_code=404)
+
+    async def answer(request: Request) -> Response:
+        try:
+            said = await run_in_threadpool(
+                acts.answer, request.path_params["name"], query=dict(request.query_params.items())
+            )
+        except CostwatchError as error:
+            return JSONResponse({"error": str(error)}, status_code=400 if error.exit_code == 2 else 503)
+        return JSONResponse({"error": "no such figures"}, status_code=404) if said is None else JSONResponse(said)
+
     app = Starlette(
         routes=[
             Route("/", show_page, methods=["GET"]),
             Route("/metrics", show_metrics, methods=["GET"]),
             Route("/-/healthy", show_healthy, methods=["GET"]),
             Route("/-/ready", show_ready, methods=["GET"]),
+            Route("/api/v1/{name}", answer, methods=["GET"]),
+            Route(PATH, veto.show, methods=["GET"]),
+            Route(PATH, veto.veto, methods=["POST"]),
+            Route("/heartbeat/{token}", beat, methods=["POST"]),
         ]
     )
     # A redirect would name the host that the request named.

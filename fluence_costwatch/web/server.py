@@ -10,6 +10,7 @@ from typing import Final
 import uvicorn
 
 from fluence_costwatch.errors import ListenFailed
+from fluence_costwatch.web.acts import Acts
 from fluence_costwatch.web.guard import Guard
 from fluence_costwatch.web.health import Health
 from fluence_costwatch.web.routes import build_app
@@ -29,13 +30,15 @@ class WebServer:
         *,
         metrics: Callable[[], tuple[bytes, bytes]],
         health: Callable[[], Health],
+        acts: Acts,
+        origins: tuple[str, ...] = (),
         token: str | None,
         metrics_without_token: bool,
     ) -> None:
         self._host = host
         self._port = port
         self._guard = Guard(
-            build_app(metrics=metrics, health=health),
+            build_app(metrics=metrics, health=health, acts=acts, origins=origins),
             host=host,
             token=token,
             metrics_without_token=metrics_without_token,
