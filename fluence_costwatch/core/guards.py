@@ -13,7 +13,7 @@ from decimal import ROUND_CEILING
 from typing import Final
 
 from fluence_costwatch.core.conditions import KnownHeartbeat, Present, reading_of
-from fluence_costwatch.core.deletions import Deletion, DeletionState, Ground, Mode
+from fluence_costwatch.core.deletions import Deletion, DeletionPolicy, DeletionState, Ground, Mode
 from fluence_costwatch.core.grounds import MACHINES, Situation, breaches, ground_by
 from fluence_costwatch.core.history import Presence, ResourceState
 from fluence_costwatch.core.idleness import Reading
@@ -77,7 +77,7 @@ class _AsListed:
 def refusals(deletion: Deletion, found: Examined, situation: Situation, *, now: datetime) -> tuple[Refusal, ...]:
     """Everything that speaks against carrying out `deletion` now; only where there is nothing may the API be called."""
     return (
-        *_keys(deletion, found, situation),
+        *keys_missing(deletion, situation.policy, rolled_back=found.rolled_back),
         *_moment(deletion, situation, now=now),
         *_doubtful_facts(deletion, found, situation, now=now),
         *_caps(deletion, situation, now=now),
@@ -116,13 +116,17 @@ def most_of_fleet(situation: Situation, *, account: str, now: datetime) -> int:
     return int(share.to_integral_value(ROUND_CEILING)) if share > 0 else 0
 
 
-def _keys(deletion: Deletion, found: Examined, situation: Situation) -> Iterator[Refusal]:
-    policy = situation.policy
+def keys_missing(deletion: Deletion, policy: DeletionPolicy, *, rolled_back: bool) -> tuple[Refusal, ...]:
+    """What forbids to act at all: the mode, the second key, a database that is older than it was, no approval."""
+    return tuple(_keys(deletion, policy, rolled_back=rolled_back))
+
+
+def _keys(deletion: Deletion, policy: DeletionPolicy, *, rolled_back: bool) -> Iterator[Refusal]:
     if policy.mode is Mode.OBSERVE or deletion.mode is Mode.OBSERVE:
         yield Refusal("the mode is observe, which deletes nothing")
     if not policy.armed:
         yield Refusal("the second key is missing: the daemon was started without --allow-delete")
-    if found.rolled_back:
+    if rolled_back:
         yield Refusal(
             "the database is older than it was: nothing is deleted until an operator confirms it", lasting=True
         )

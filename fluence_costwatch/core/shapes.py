@@ -13,6 +13,8 @@ from typing import Any, Final, TypeAlias
 from fluence_costwatch.core.alert_views import AlertsView
 from fluence_costwatch.core.budget_views import AccountForecast, BudgetsView, ForecastView
 from fluence_costwatch.core.budgets import BudgetStatus
+from fluence_costwatch.core.deletion_views import DeletionsView
+from fluence_costwatch.core.deletions import Deletion
 from fluence_costwatch.core.idle_views import ExplainView, IdleView, RuleVerdict
 from fluence_costwatch.core.money import price_text
 from fluence_costwatch.core.reconciled import ReconcileView
@@ -237,6 +239,31 @@ def alerts(view: AlertsView) -> Json:
             }
             for each in view.alerts
         ]
+    }
+
+
+def deletions(view: DeletionsView) -> Json:
+    """The answer of `deletions`."""
+    return {"deletions": [deletion(one) for one in view.deletions]}
+
+
+def deletion(one: Deletion) -> Json:
+    """One deletion with its whole story."""
+    return {
+        "id": one.id,
+        "account": one.identity.account,
+        "resource_id": one.identity.id,
+        "name": one.name,
+        "state": one.state.value,
+        "mode": one.mode.value,
+        "ground": one.ground.value,
+        "rule": one.rule,
+        "reason": one.reason,
+        "execute_at": _instant(one.execute_at),
+        "history": [
+            {"at": instant(step.at), "state": step.state.value, "actor": step.actor, "reason": step.reason}
+            for step in one.history
+        ],
     }
 
 
