@@ -15,7 +15,8 @@
     │   └── DatabaseDamaged      restore a backup
     ├── ListenFailed             choose another address, or stop what listens there
     ├── UnusableOption           call the command differently
-    └── UnknownName              no such resource, account or snapshot
+    ├── UnknownName              no such resource, account, alert, deletion or snapshot
+    └── CannotBeDone             what stands does not allow it; the text says what stands
 
 Texts are for the operator: what happened, what it means for the money, what to do. They never carry a secret.
 """
@@ -109,3 +110,7 @@ class UnusableOption(CostwatchError):
 
 class UnknownName(CostwatchError):
     """Nothing goes by this name."""
+
+
+class CannotBeDone(CostwatchError):
+    """What is asked for is understood, but what stands does not allow it, and nothing was changed."""

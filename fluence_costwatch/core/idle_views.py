@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
@@ -15,9 +15,10 @@ from fluence_costwatch.core.idling import next_charge_at, standing_verdict, verd
 from fluence_costwatch.core.known import Known, KnownResource
 from fluence_costwatch.core.leases import Term, term_of
 from fluence_costwatch.core.money import Usd
+from fluence_costwatch.core.protection import Keeping, protection_of
 from fluence_costwatch.core.resources import Identity
 from fluence_costwatch.core.rules import Action, Rule
-from fluence_costwatch.core.views import View, VmView, Watched, stale_accounts, vm_view
+from fluence_costwatch.core.views import View, VmsView, VmView, Watched, stale_accounts, vm_view
 
 
 class KnownIdleness(Known, Protocol):
@@ -66,7 +67,7 @@ class ExplainView(View):
     """Why one resource is called what it is called.
 
     `other_rules` are those that are not about it. `lease` is None where it has none; `protection` says why it is
-    never deleted, empty where nothing says so.
+    never deleted, empty where nothing says so. `standing` is what else stands about it: vetoes, a deletion under way.
     """
 
     resource: VmView
@@ -76,6 +77,7 @@ class ExplainView(View):
     lease: Term | None
     last_heartbeat: datetime | None
     protection: tuple[str, ...]
+    standing: tuple[str, ...] = ()
 
 
 def idle_view(known: KnownIdleness, *, rules: Sequence[Rule], watched: Watched, now: datetime) -> IdleView:
@@ -103,6 +105,7 @@ def explain_view(
     rules: Sequence[Rule],
     watched: Watched,
     protection: Sequence[str] = (),
+    standing: Sequence[str] = (),
     now: datetime,
 ) -> ExplainView:
     """Why `record` is called idle, active or unknown, and what keeps it."""
@@ -123,6 +126,32 @@ def explain_view(
         lease=term_of(record.resource.name, created_at=record.state.created_at, lease=known.leases().get(identity)),
         last_heartbeat=None if beat is None else beat.last_at,
         protection=tuple(protection),
+        standing=tuple(standing),
+    )
+
+
+def judged_vms(
+    view: VmsView, known: KnownIdleness, *, rules: Sequence[Rule], keeping: Keeping, watched: Watched, now: datetime
+) -> VmsView:
+    """`view` with the verdict on each resource, and whether anything protects it. What is gone has neither."""
+    clocks = known.clocks()
+    records = {
+        (record.state.identity.account, record.resource.id): record
+        for record in known.resources(gone=False)
+        if not record.state.retired
+    }
+    return replace(
+        view,
+        resources=tuple(
+            each
+            if (record := records.get((each.account, each.id))) is None
+            else replace(
+                each,
+                verdict=verdict_of(record, rules=rules, clocks=clocks, now=now, patience=watched.patience),
+                protected=protection_of(record.resource, keeping, now=now) is not None,
+            )
+            for each in view.resources
+        ),
     )
 
 

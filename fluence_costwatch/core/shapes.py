@@ -348,8 +348,8 @@ def _resource(view: VmView) -> Json:
         "first_seen": instant(view.first_seen),
         "last_seen": instant(view.last_seen),
         "spent_usd": str(view.spent),
-        "verdict": None,
-        "protected": False,
+        "verdict": None if view.verdict is None else view.verdict.value,
+        "protected": view.protected,
         "specs": None if view.specs is None else asdict(view.specs),
     }
 

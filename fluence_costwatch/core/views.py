@@ -13,6 +13,7 @@ from typing import Final
 
 from fluence_costwatch.core.epochs import EpochGrid
 from fluence_costwatch.core.history import Presence, ResourceState
+from fluence_costwatch.core.idleness import IdleVerdict
 from fluence_costwatch.core.known import Known, KnownAccount, KnownBalance, KnownResource, KnownTopUp
 from fluence_costwatch.core.ledger import is_at_least, is_charged_on, spent_total, uncertain_total
 from fluence_costwatch.core.metering import is_metered
@@ -109,7 +110,8 @@ class StatusView(View):
 class VmView:
     """One resource. `price` is the one in force; `burn_per_day` is None where no price is known.
 
-    `current` is false once it is gone; `paid_until` is when its next charge falls due.
+    `current` is false once it is gone; `paid_until` is when its next charge falls due. `verdict` and `protected` are
+    those of `idle_views.judged_vms`.
     """
 
     account: str
@@ -134,6 +136,8 @@ class VmView:
     reserved: Usd | None
     datacenter: str | None
     specs: Specs | None
+    verdict: IdleVerdict | None = None
+    protected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
