@@ -17,7 +17,7 @@ LARGEST_THRESHOLD: Final = 10
 
 _RATIO: Final = re.compile(r"[0-9]*\.?[0-9]+(e-[0-9]{1,2})?")
 _MOST_DIGITS: Final = 20
-_LARGEST_RATE: Final = Decimal(10**18)
+_LARGEST_NUMBER: Final = 10**18
 
 
 def exact_number(text: str) -> Decimal:
@@ -72,7 +72,7 @@ def parse_busy_ratio(value: object) -> Decimal:
 def parse_rate(value: object) -> Decimal:
     """Bytes per second, above zero."""
     rate = _number(value)
-    if rate is None or not 0 < rate <= _LARGEST_RATE:
+    if rate is None or not 0 < rate <= _LARGEST_NUMBER:
         raise ValueError(f"must be a number of bytes per second above 0, as in 2048, is {shown(value)}")
     return rate
 
@@ -110,7 +110,7 @@ def _number(value: object) -> Decimal | None:
     """The exact number that `value` states, each number in one form only (1.0 is 1); None if it is none."""
     if isinstance(value, str):
         number = Decimal(value) if _RATIO.fullmatch(value) and len(value) <= _MOST_DIGITS else None
-    elif isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST_RATE:
+    elif isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST_NUMBER:
         number = Decimal(value)
     else:
         number = value if isinstance(value, Decimal) and value.is_finite() else None
