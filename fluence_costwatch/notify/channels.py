@@ -84,8 +84,9 @@ def channel_of(url: str, *, connect_seconds: float, read_seconds: float) -> Chan
         try:
             plugin = apprise.Apprise.instantiate(url, asset=_asset(), suppress_exceptions=False)
         except Exception as exc:  # whatever a plugin raises on parameters that it cannot use
-            # A TypeError tells of code, not of the URL.
-            words = "" if isinstance(exc, TypeError) else redaction.quote(str(exc))
+            # Any other exception tells of code, not of the URL.
+            explains = isinstance(exc, apprise.exception.AppriseImproperlyConfigured)
+            words = redaction.quote(str(exc)) if explains else ""
             raise UnusableTarget(
                 f"cannot be used: {words}" if words else "is incomplete or holds a bad value"
             ) from None
@@ -145,13 +146,13 @@ def said_by_apprise() -> Iterator[list[str]]:
 
 def _apprise() -> Any:
     """Apprise, loaded when first needed: it takes a third of a second and 18 MB."""
-    import apprise
-
     for name in _TALKATIVE:
         logger = logging.getLogger(name)
         if logger.propagate:
             logger.propagate = False
             logger.addHandler(logging.NullHandler())
+    import apprise
+
     return apprise
 
 
@@ -179,7 +180,10 @@ def _why_not(url: str, *, apprise: Any) -> str:
     known = apprise.manager_plugins.NotificationManager()
     if found is None or found[1].lower() not in known or found[1].lower() in ("http", "https"):
         return 'is no channel that Apprise knows: it must begin with the name of one, such as "mailto://" or "slack://"'
-    return f"is incomplete or holds a bad value for {known[found[1].lower()].service_name}"
+    kind = known[found[1].lower()]
+    if not kind.enabled:
+        return f"is for {kind.service_name}, for which Apprise needs a library that is not installed"
+    return f"is incomplete or holds a bad value for {kind.service_name}"
 
 
 def _scheme_of(plugin: Any, url: str) -> str:

@@ -14,7 +14,9 @@ import smtplib
 import socket
 import ssl
 from contextlib import suppress
+from copy import copy
 from datetime import datetime, timedelta
+from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -36,6 +38,9 @@ _LONGEST_SUBJECT: Final = 200
 _LEADING_DOT: Final = re.compile(rb"(?m)^\.")
 # Seven bits pass every server, and lines stay short enough for all of them.
 _POLICY: Final = SMTP.clone(cte_type="7bit")
+# What is plain stays on its line; encoded words must be short.
+_LONGEST_LINE: Final = 990
+_LONGEST_ENCODED: Final = 75
 _OURS: Final = (
     "auto-submitted",
     "bcc",
@@ -116,6 +121,8 @@ def _refused(channel: Channel, code: int, words: bytes | str) -> Attempt:
 
 def _reason(exc: Exception) -> str:
     """What went wrong, in words that hold no address."""
+    if isinstance(exc, smtplib.SMTPServerDisconnected) and isinstance(exc.__context__, OSError):
+        exc = exc.__context__
     if isinstance(exc, ssl.SSLCertVerificationError):
         return "its certificate is not trusted"
     if isinstance(exc, ssl.SSLError):
@@ -127,6 +134,21 @@ def _reason(exc: Exception) -> str:
     if isinstance(exc, OSError) and exc.errno:
         return os.strerror(exc.errno)
     return "it closed the connection"
+
+
+def _written(mail: EmailMessage) -> bytes:
+    """`mail` as it goes over the wire.
+
+    The subject is folded by the older of Python's two ways: the newer one drops blanks between encoded words, and breaks a
+    line right behind the name of the header, which some programs show as a blank.
+    """
+    subject = str(mail["Subject"])
+    longest = _LONGEST_LINE if subject.isascii() else _LONGEST_ENCODED
+    charset = "us-ascii" if subject.isascii() else "utf-8"
+    folded = Header(subject, charset, maxlinelen=longest, header_name="Subject").encode(linesep="\r\n")
+    bare = copy(mail)
+    del bare["Subject"]
+    return f"Subject: {folded}\r\n".encode("ascii") + bare.as_bytes()
 
 
 class _Conversation:
@@ -144,7 +166,7 @@ class _Conversation:
     def hold(self) -> Attempt:
         """Hand the mail over. Raises OSError and SMTPException where the server cannot be brought to an answer."""
         plugin, mail = self._plugin, self._mail
-        text = _LEADING_DOT.sub(b"..", mail.as_bytes())
+        text = _LEADING_DOT.sub(b"..", _written(mail))
         context = ssl.create_default_context()
         if not plugin.verify_certificate:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -156,7 +178,7 @@ class _Conversation:
         smtp.patience = self._patience
         self._smtp = smtp
         # What STARTTLS checks the certificate against.
-        smtp._host = plugin.smtp_host  # type: ignore[attr-defined]  # smtplib sets it only where it connects at once
+        smtp._host = plugin.smtp_host  # type: ignore[union-attr]  # smtplib sets it only where it connects at once
         try:
             self._expect(smtp.connect(plugin.smtp_host, plugin.port))
             smtp.ehlo_or_helo_if_needed()

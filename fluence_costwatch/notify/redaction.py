@@ -33,7 +33,7 @@ class Redaction:
 
 def _parts_of(url: str) -> set[str]:
     """`url` and every value in it, as it stands there and as it is meant; the scheme and the names of values are not."""
-    found = {url}
+    found: set[str] = set()
     _, _, rest = url.partition("://")
     try:
         split = urlsplit(f"any://{rest}")
@@ -48,4 +48,4 @@ def _parts_of(url: str) -> set[str]:
     found |= {value for _, value in parse_qsl(split.query)}
     found |= {unquote(part) for part in found} | {unquote_plus(part) for part in found}
     # "Name <address>", "a,b" and "user:password" are taken apart by Apprise.
-    return found | {piece for part in found for piece in re.split(r"[\s,;:<>@]+", part)}
+    return {url} | found | {piece for part in found for piece in re.split(r"[\s,;:<>@]+", part)}
