@@ -10,6 +10,7 @@ DEBIAN_PACKAGES = (
     ("git", "git"),
     ("make", "make"),
     ("prometheus", "prometheus"),
+    ("prometheus-node-exporter", "prometheus-node-exporter"),
     ("promtool", "prometheus"),
     ("systemd-analyze", "systemd"),
 )

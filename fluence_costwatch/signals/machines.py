@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
+from decimal import Decimal
 from threading import Lock
 from typing import Any, Final
 
@@ -52,7 +54,7 @@ class MachineSignals:
         self._longest = 5 * interval / 2
         self._monotonic = monotonic
         self._scrapes: dict[Identity, Scrape] = {}
-        self._silent: set[Identity] = set()
+        self._silent_at: dict[Identity, float] = {}
         self._lock = Lock()
         # No base: whole URLs are asked, so that one client serves every machine.
         self._client = HttpClient(
@@ -103,14 +105,16 @@ class MachineSignals:
         accounts, listed = {each.account for each in resources}, {each.identity for each in resources}
         oldest = self._monotonic() - 2 * self._longest.total_seconds()
         with self._lock:
-            self._silent = {one for one in self._silent if one in listed or one.account not in accounts}
+            self._silent_at = {
+                one: at for one, at in self._silent_at.items() if one in listed or one.account not in accounts
+            }
             self._scrapes = {one: scrape for one, scrape in self._scrapes.items() if scrape.at >= oldest}
 
     def _in_order(self, resources: Sequence[Resource]) -> list[Resource]:
-        """The machines, those last that did not answer last time: they must not use up the time of the others."""
+        """The machines, those last that did not answer, the longest ago first: they must not use up the others' time."""
         machines = [each for each in resources if each.kind not in _NOT_MACHINES]
         with self._lock:
-            return sorted(machines, key=lambda each: each.identity in self._silent)
+            return sorted(machines, key=lambda each: self._silent_at.get(each.identity, -math.inf))
 
     def _scrape(self, resource: Resource) -> Scrape:
         url = exporter_url(resource, template=self._node_exporter_url, overrides=self._overrides)
@@ -146,9 +150,10 @@ class MachineSignals:
             before = self._scrapes.pop(identity, None)
             if scrape is not None:
                 self._scrapes[identity] = scrape
-                self._silent.discard(identity)
+            if scrape is not None or future.cancelled():
+                self._silent_at.pop(identity, None)
             else:
-                self._silent.add(identity)
+                self._silent_at[identity] = self._monotonic()
         for condition in conditions:
             try:
                 if scrape is None:
@@ -165,9 +170,14 @@ def _compared(condition: Condition, before: Scrape | None, after: Scrape, *, lon
     over = span(elapsed) if elapsed >= timedelta(seconds=1) else f"{elapsed.total_seconds():.1f} s"
     if condition.signal is Signal.CPU:
         busy = busy_ratio(before.counters, after.counters)
-        return Reading(condition, busy < condition.below, f"cpu {busy:.1%} busy over {over}")
+        return Reading(condition, _exact(busy) < condition.below, f"cpu {busy:.1%} busy over {over}")
     rate = bytes_per_second(before.counters, after.counters, elapsed=elapsed)
-    return Reading(condition, rate < condition.below, f"network {rate:.0f} B/s over {over}")
+    return Reading(condition, _exact(rate) < condition.below, f"network {rate:.0f} B/s over {over}")
+
+
+def _exact(figure: float) -> Decimal:
+    """`figure` without the error of binary fractions, by which 3% would be below 0.03."""
+    return Decimal(repr(round(figure, 9)))
 
 
 def _of_prometheus(
