@@ -1,16 +1,22 @@
-"""The story of one turn for one account: look, remember, charge, show."""
+"""The story of one turn for one account: look, remember, charge, judge, tell, show. Acting is `deleting.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
 
-from fluence_costwatch.core.findings import Finding
-from fluence_costwatch.core.history import Judgement, Snapshot, Verdict, added_at
+from fluence_costwatch.assessment import Assessed, Looked, Policy, assess
+from fluence_costwatch.core.conditions import conditions_to_ask
+from fluence_costwatch.core.findings import Finding, Judged
+from fluence_costwatch.core.history import History, Judgement, Snapshot, Verdict, added_at
+from fluence_costwatch.core.idleness import Reading as SignalReading
 from fluence_costwatch.core.ledger import remember, retire
-from fluence_costwatch.core.resources import Generation
-from fluence_costwatch.core.twins import likely_twins
+from fluence_costwatch.core.outcomes import explain_absence
+from fluence_costwatch.core.resources import Generation, Identity
+from fluence_costwatch.core.rules import Condition, Rule
+from fluence_costwatch.core.subjects import together
 from fluence_costwatch.errors import FluenceError
 from fluence_costwatch.ports import (
     BalanceEntry,
@@ -20,9 +26,12 @@ from fluence_costwatch.ports import (
     CycleRecord,
     Display,
     Listing,
+    Signals,
     Store,
     Transaction,
 )
+
+SUCCESS: Final = "ok"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +58,22 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class Around:
+    """What the process knows beside what a cycle finds: what other parts noticed, and up to when digests were looked
+    after."""
+
+    noticed: Judged = Judged()
+    digests_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
-    """What one cycle brought: how each look went, why the balance could not be read, and what an operator should hear
-    of."""
+    """What one cycle brought: how each look went, why the balance could not be read, what the ledger found and what was
+    told of all that is remembered."""
 
     records: tuple[CycleRecord, ...]
     findings: tuple[Finding, ...]
+    assessed: Assessed
     clock_ahead: timedelta | None
     blind_to_balance: FluenceError | None = None
 
@@ -65,7 +84,16 @@ class Turn:
 
 
 def run_cycle(
-    watching: Watching, *, cloud: Cloud, billing: Billing | None = None, store: Store, display: Display, clock: Clock
+    watching: Watching,
+    *,
+    cloud: Cloud,
+    billing: Billing | None = None,
+    signals: Signals | None = None,
+    store: Store,
+    display: Display,
+    policy: Policy,
+    around: Around = Around(),
+    clock: Clock,
 ) -> Turn:
     """One turn of the watch. Safe to repeat, safe to stop anywhere: all that it learns is kept, or nothing."""
     started_at = clock()
@@ -74,19 +102,67 @@ def run_cycle(
         for generation, judgement in watching.judgements
     ]
     asked_at, balances = clock(), look_at_balance(billing)
+    readings = gather(signals, policy.terms.rules, looks, now=clock())
+    now, rolled_back = clock(), store.was_rolled_back()
     with store.transaction() as tx:
         looks = charged_from(tx, watching.account, looks)
         told = [remember_look(tx, watching.account, each) for each in looks]
         if isinstance(balances, tuple):
             tx.save_balances(watching.account, balances, at=asked_at)
+        tx.count_cycle()
+        findings = tuple(finding for _, findings in told for finding in findings)
+        assessed = assess(
+            tx,
+            policy=policy,
+            looked=Looked(
+                watching.account,
+                readable=tuple(record.generation for record, _ in told if record.outcome == SUCCESS),
+                readings=readings,
+            ),
+            noticed=together((around.noticed, Judged(findings))),
+            rolled_back=rolled_back,
+            digests_since=around.digests_since,
+            now=now,
+        )
     with store.reading() as reading:
         display.show(reading, now=clock())
     return Turn(
         records=tuple(record for record, _ in told),
-        findings=tuple(finding for _, findings in told for finding in findings),
+        findings=findings,
+        assessed=assessed,
         clock_ahead=next((each.answer.clock_ahead for each in looks if isinstance(each.answer, Listing)), None),
         blind_to_balance=balances if isinstance(balances, FluenceError) else None,
     )
+
+
+def judge_anew(store: Store, *, policy: Policy, around: Around = Around(), now: datetime) -> Assessed:
+    """Judge what is remembered without a look: data that grow old, and digests, wait for no answer."""
+    rolled_back = store.was_rolled_back()
+    with store.transaction() as tx:
+        return assess(
+            tx,
+            policy=policy,
+            looked=None,
+            noticed=around.noticed,
+            rolled_back=rolled_back,
+            digests_since=around.digests_since,
+            now=now,
+        )
+
+
+def gather(
+    signals: Signals | None, rules: Iterable[Rule], looks: Iterable[Look], *, now: datetime
+) -> Mapping[tuple[Identity, Condition], SignalReading]:
+    """What the machines that were listed say of themselves, as far as rules ask for it over the network."""
+    rules = [rule for rule in rules if conditions_to_ask((rule,))]
+    listed = [
+        resource
+        for each in looks
+        if isinstance(each.answer, Listing)
+        for resource in each.answer.resources
+        if any(rule.judges(resource) for rule in rules)
+    ]
+    return {} if signals is None or not listed else signals.gather(conditions_to_ask(rules), listed, now=now)
 
 
 def look(cloud: Cloud, generation: Generation, judgement: Judgement, *, started_at: datetime, clock: Clock) -> Look:
@@ -144,16 +220,23 @@ def remember_look(tx: Transaction, account: str, each: Look) -> tuple[CycleRecor
         judgement=each.judgement,
     )
     before = tx.history(account, listed=snapshot.ids)
-    step = remember(before, snapshot, claimed_elsewhere=tx.claimed_elsewhere(account))
-    number = tx.save_snapshot(snapshot, step.verdict)
+    deleted = explain_absence(tuple(tx.reading().deletions()), account=account, sent_at=snapshot.sent_at)
+    step = remember(before, snapshot, claimed_elsewhere=tx.claimed_elsewhere(account), deleted_by_us=deleted)
+    number = tx.save_snapshot(snapshot, step.verdict, deleted_by_us=deleted & last_listed(before, each.generation))
     tx.save_step(before, step)
     if step.verdict is Verdict.ACCEPTED:
-        record = _record(account, each, outcome="ok", snapshot_id=number)
+        record = _record(account, each, outcome=SUCCESS, snapshot_id=number)
     else:
         detail = "The list has lost more than half of the one before, or all of it. Nothing was concluded from it."
         record = _record(account, each, outcome="suspicious", detail=detail, snapshot_id=number)
     tx.save_cycle(record)
     return record, step.findings
+
+
+def last_listed(history: History, generation: Generation) -> frozenset[str]:
+    """The ids in the last list of `generation` that was believed."""
+    last = history.lists.get(generation)
+    return frozenset() if last is None else last.ids
 
 
 def _record(account: str, each: Look, *, outcome: str, detail: str = "", snapshot_id: int | None = None) -> CycleRecord:
@@ -166,12 +249,6 @@ def _record(account: str, each: Look, *, outcome: str, detail: str = "", snapsho
         detail=detail,
         snapshot_id=snapshot_id,
     )
-
-
-def find_twins(store: Store) -> tuple[Finding, ...]:
-    """What looks like one machine watched twice, through several generations or accounts."""
-    with store.reading() as reading:
-        return likely_twins(record.resource for record in reading.resources(gone=False))
 
 
 def retire_removed(store: Store, watched: Iterable[Watching], *, now: datetime) -> tuple[tuple[str, Generation], ...]:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Final
 
+from fluence_costwatch.assessment import Policy
 from fluence_costwatch.config import AccountSettings, Settings
+from fluence_costwatch.core import judging
 from fluence_costwatch.core.epochs import EpochGrid
 from fluence_costwatch.core.history import Judgement
 from fluence_costwatch.core.resources import Generation
 from fluence_costwatch.core.views import Watched, WatchedAccount, patience_of
 from fluence_costwatch.cycle import Watching
+from fluence_costwatch.deleting import Terms
 from fluence_costwatch.errors import FluenceUnavailable
 from fluence_costwatch.fluence import FluenceCloud
+from fluence_costwatch.notify.apprise_targets import AppriseNotifier
 from fluence_costwatch.ports import Billing, Clock, Discovery, Probe, Reading
+from fluence_costwatch.signals import MachineSignals
 
 # A look may take this long with all its retries; the unit's TimeoutStopSec leaves room for it.
 LOOK_BUDGET: Final = timedelta(seconds=45)
@@ -80,6 +87,76 @@ def watching_of(account: AccountSettings, settings: Settings, found: Found) -> W
         ),
         found=account.generations == AUTO,
     )
+
+
+def terms_of(settings: Settings, found: Found, *, armed: bool, listening_since: datetime | None) -> Terms:
+    """What bears on deletions. `armed`: the second key was given. `listening_since`: from when on heartbeats could arrive.
+
+    Nothing is deleted of a generation that was found by asking: only what the configuration names itself.
+    """
+    return Terms(
+        policy=replace(settings.deletion, armed=armed),
+        rules=settings.rules,
+        budgets=settings.budgets,
+        watched=watched_of(settings, found),
+        configured=frozenset(
+            (account.name, Generation(word))
+            for account in settings.accounts
+            if account.generations != AUTO
+            for word in account.generations
+        ),
+        judgements={
+            (account.name, generation): judgement
+            for account in settings.accounts
+            for generation, judgement in watching_of(account, settings, found).judgements
+        },
+        confirm_suspicious=settings.poll.confirm_suspicious,
+        listening_since=listening_since,
+    )
+
+
+def policy_of(settings: Settings, terms: Terms, *, secret: bytes, command: str = "fluence-costwatch") -> Policy:
+    """What is judged and told, and by which rules. `secret` signs links, `command` is how people call the program."""
+    return Policy(
+        judging=judging.Policy(
+            watched=terms.watched,
+            repeat=settings.alerts.repeat,
+            runway=settings.alerts.runway,
+            new_vm_above=settings.alerts.new_vm_above,
+        ),
+        terms=terms,
+        new_id=lambda: secrets.token_hex(8),
+        secret=secret,
+        routes=tuple(target.route for target in settings.targets),
+        quiet=settings.notify.quiet,
+        interval=settings.poll.interval,
+        command=command,
+        zone=settings.notify.zone,
+        public_url=settings.server.public_url,
+    )
+
+
+def notifier_of(settings: Settings, *, clock: Clock) -> AppriseNotifier:
+    """Whoever hands messages to the configured targets."""
+    return AppriseNotifier({target.name: target.url.reveal() for target in settings.targets}, clock=clock)
+
+
+def signals_of(settings: Settings, *, clock: Clock) -> MachineSignals:
+    """What asks the machines of one account what they do; it remembers only what it asked last."""
+    return MachineSignals(
+        prometheus_url=settings.signals.prometheus_url,
+        node_exporter_url=settings.signals.node_exporter_url,
+        timeout=settings.signals.timeout,
+        overrides=settings.signals.overrides,
+        interval=settings.poll.interval,
+        clock=clock,
+    )
+
+
+def deleting_cloud_of(account: AccountSettings, *, clock: Clock, budget: timedelta = LOOK_BUDGET) -> FluenceCloud:
+    """The marketplace with the key that may delete: the account's own where no other is configured."""
+    key = account.delete_api_key or account.api_key
+    return cloud_of(replace(account, api_key=key), clock=clock, budget=budget)
 
 
 def billing_of(watching: Watching, cloud: FluenceCloud) -> Billing | None:
