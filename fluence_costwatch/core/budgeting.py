@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from heapq import nsmallest
 from typing import Final
 
 from fluence_costwatch.core.budgets import Budget, BudgetStatus, Window
 from fluence_costwatch.core.crossing import Spending, crossed_at
 from fluence_costwatch.core.epochs import EpochGrid, Span
-from fluence_costwatch.core.forecast import foreseen, part_of
+from fluence_costwatch.core.forecast import Foreseen, foreseen, part_of
 from fluence_costwatch.core.history import Charge, ResourceState
 from fluence_costwatch.core.known import Known, KnownResource
 from fluence_costwatch.core.ledger import doubts_of
@@ -157,10 +158,11 @@ def measure(questions: Sequence[Question], known: Known, *, now: datetime) -> tu
         (question.starts_at, question.ends_at): known.spent(since=question.starts_at, until=question.ends_at)
         for question in questions
     }
+    chosen = {select: _Chosen.of(select, subjects) for select in {question.select for question in questions}}
     return tuple(
         _measured(
             question,
-            [each for each in subjects if question.select.matches(each.record.resource)],
+            chosen[question.select],
             Spending(
                 known=known,
                 written=written[question.starts_at, question.ends_at],
@@ -211,11 +213,23 @@ class _Subject:
         )
 
 
-def _measured(question: Question, chosen: Sequence[_Subject], spending: Spending, *, now: datetime) -> Figures:
-    since, until = question.starts_at, question.ends_at
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """What a selector chooses, and what is foreseen of it; the same for all windows."""
+
+    subjects: tuple[_Subject, ...]
+    ahead: Foreseen
+
+    @classmethod
+    def of(cls, select: Selector, subjects: Iterable[_Subject]) -> _Chosen:
+        chosen = tuple(each for each in subjects if select.matches(each.record.resource))
+        return cls(chosen, foreseen(each.record for each in chosen))
+
+
+def _measured(question: Question, choice: _Chosen, spending: Spending, *, now: datetime) -> Figures:
+    since, until, chosen, ahead = question.starts_at, question.ends_at, choice.subjects, choice.ahead
     by_resource = _by_resource(chosen, spending, since=since)
     spent = total(by_resource.values())
-    ahead = foreseen(each.record for each in chosen)
     forecast = exhausted_at = None
     if since is not None and until is not None:
         opened = total(part_of(row.amount, row.span, since=since) for row in _open_rows(chosen))
@@ -259,9 +273,8 @@ def _by_resource(chosen: Sequence[_Subject], spending: Spending, *, since: datet
 
 
 def _drivers(chosen: Sequence[_Subject], spent: Mapping[Identity, Usd]) -> tuple[tuple[str, str, str | None, Usd], ...]:
-    costly = [each for each in chosen if spent[each.identity] > ZERO]
-    costly.sort(key=lambda each: (-spent[each.identity].micros, each.identity))
+    costly = (each for each in chosen if spent[each.identity] > ZERO)
+    dearest = nsmallest(DRIVERS, costly, key=lambda each: (-spent[each.identity].micros, each.identity))
     return tuple(
-        (each.identity.account, each.identity.id, each.record.resource.name, spent[each.identity])
-        for each in costly[:DRIVERS]
+        (each.identity.account, each.identity.id, each.record.resource.name, spent[each.identity]) for each in dearest
     )
