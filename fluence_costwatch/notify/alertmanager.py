@@ -70,6 +70,7 @@ class Alertmanager:
             "resource_id": alert.resource_id or "",
             "rule": alert.rule,
         }
+        ends_at = (alert.resolved_at or now) if alert.state is AlertState.RESOLVED else now + self._hold
         description = " ".join(filter(None, (alert.means, alert.advice, alert.resolved_because)))
         posted: dict[str, object] = {
             # To Alertmanager an empty label is none.
@@ -78,8 +79,9 @@ class Alertmanager:
                 "summary": printable(alert.summary),
                 **({"description": printable(description)} if description else {}),
             },
-            "startsAt": _stamp(alert.fired_at or alert.since),
-            "endsAt": _stamp((alert.resolved_at or now) if alert.state is AlertState.RESOLVED else now + self._hold),
+            # Alertmanager refuses what ends before it starts, as after a clock was set back.
+            "startsAt": _stamp(min(alert.fired_at or alert.since, ends_at)),
+            "endsAt": _stamp(ends_at),
         }
         if self._public_url:
             posted["generatorURL"] = self._public_url

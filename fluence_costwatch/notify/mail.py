@@ -99,12 +99,12 @@ def send_mail(channel: Channel, mail: EmailMessage, *, patience: timedelta, dead
         return Attempt(
             False, f"the mail server cannot do what the target asks for ({channel.redaction.quote(str(exc))})", True
         )
-    except (UnicodeError, ValueError) as exc:
-        return Attempt(False, f"the mail cannot be written ({channel.redaction.quote(str(exc))})", permanent=True)
     except (OSError, smtplib.SMTPException) as exc:
         if conversation.handed_over:
             return _unconfirmed()
         return Attempt(False, f"the mail server cannot be reached: {_reason(exc)}")
+    except ValueError as exc:
+        return Attempt(False, f"the mail cannot be written ({channel.redaction.quote(str(exc))})", permanent=True)
     if done is None:
         return _unconfirmed() if conversation.handed_over else Attempt(False, "the mail server took too long")
     return done
@@ -186,7 +186,7 @@ class _Conversation:
                 self._expect(smtp.starttls(context=context))
                 smtp.ehlo()
             if plugin.user and plugin.password:
-                smtp.login(plugin.user, plugin.password)
+                self._log_in(smtp)
             self._expect(smtp.mail(plugin.from_addr[1]))
             self._expect(smtp.rcpt(plugin.targets[0][1]))
             self._expect(smtp.docmd("DATA"), success=(354,))
@@ -211,6 +211,15 @@ class _Conversation:
             # The plain socket's method: that of a TLS one pulls the TLS object from under the thread that reads.
             socket.socket.shutdown(self._smtp.sock, socket.SHUT_RDWR)
 
+    def _log_in(self, smtp: _Patient | _PatientTls) -> None:
+        try:
+            smtp.login(self._plugin.user, self._plugin.password)
+        except smtplib.SMTPServerDisconnected:
+            # A server may hang up on the second way of logging in because of the first.
+            if smtp.no_entry is not None:
+                raise smtp.no_entry from None
+            raise
+
     @staticmethod
     def _expect(reply: tuple[int, bytes], *, success: tuple[int, ...] = (220, 250, 251)) -> None:
         if reply[0] not in success:
@@ -218,9 +227,19 @@ class _Conversation:
 
 
 class _Patience:
-    """A time-out for answers that is longer than the one for connecting: servers make strangers wait."""
+    """A time-out for answers that is longer than the one for connecting: servers make strangers wait. `no_entry` is the last
+    refusal of a password."""
 
     patience = 30.0
+    no_entry: smtplib.SMTPAuthenticationError | None = None
+
+    def auth(self, *args: Any, **options: Any) -> tuple[int, bytes]:
+        try:
+            answer: tuple[int, bytes] = super().auth(*args, **options)  # type: ignore[misc]  # of the class beside this one
+            return answer
+        except smtplib.SMTPAuthenticationError as exc:
+            self.no_entry = exc
+            raise
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         made: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]  # of the class beside this one

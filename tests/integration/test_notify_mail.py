@@ -181,6 +181,15 @@ def test_what_the_server_says_decides_whether_to_try_again(
     assert [] == server.mails
 
 
+def test_a_password_that_is_refused_is_not_tried_again(server: MailServer) -> None:
+    url = server.url().replace("mailto://", "mailto://watch:hunter2@")
+
+    attempt = notifier(url).send("ops", usual(), reference="1")
+
+    assert (False, True) == (attempt.sent, attempt.permanent)
+    assert attempt.error.startswith("the mail server answered 535 (")
+
+
 def test_a_server_that_is_down_may_be_tried_again() -> None:
     with mail_server() as server:
         url = server.url()

@@ -12,12 +12,17 @@ from email.policy import default
 from typing import Any
 
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 
 @dataclass(slots=True)
 class MailServer:
-    """`rcpt` and `data` are what it answers to the recipient and to the whole text; `hangs` at one of these steps."""
+    """`rcpt` and `data` are what it answers to the recipient and to the whole text; `hangs` at one of these steps.
+
+    It lets in anybody who gives no password or `password`.
+    """
+
+    password: str = "right"
 
     rcpt: str = "250 OK"
     data: str = "250 OK"
@@ -31,6 +36,11 @@ class MailServer:
     def url(self, *, to: str = "ops@example.com", more: str = "") -> str:
         """A target at this server for one recipient."""
         return f"mailto://{self.host}:{self.port}/?smtp={self.host}&mode=insecure&from=watch@example.org&to={to}{more}"
+
+    def lets_in(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, given: object) -> AuthResult:
+        """What aiosmtpd asks where somebody logs in."""
+        right = isinstance(given, LoginPassword) and given.password == self.password.encode()
+        return AuthResult(success=right, handled=False)
 
     async def handle_RCPT(  # noqa: N802  # aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -68,7 +78,7 @@ def mail_server() -> Iterator[MailServer]:
             self.port = self.server.sockets[0].getsockname()[1]
             super()._trigger_server()  # type: ignore[no-untyped-call]  # aiosmtpd leaves this one without annotations
 
-    controller = Chosen(server, hostname=server.host, port=0)
+    controller = Chosen(server, hostname=server.host, port=0, authenticator=server.lets_in, auth_require_tls=False)
     controller.start()
     server.port = controller.port
     try:
