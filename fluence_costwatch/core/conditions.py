@@ -12,7 +12,7 @@ from fluence_costwatch.core.idleness import Reading
 from fluence_costwatch.core.known import KnownResource
 from fluence_costwatch.core.leases import term_of
 from fluence_costwatch.core.resources import Identity, Resource
-from fluence_costwatch.core.rules import ASKED, Condition, Rule, Signal
+from fluence_costwatch.core.rules import ASKED, Condition, Match, Rule, Signal
 from fluence_costwatch.core.untrusted import printable
 from fluence_costwatch.core.wording import instant, span
 
@@ -30,7 +30,8 @@ class KnownHeartbeat(Protocol):
 class Present:
     """All that conditions are judged by in one look.
 
-    `listening_since` is from when on beats could arrive; None: nobody listens, so that silence says nothing.
+    `listening_since` is from when on beats could arrive; None: nobody listens, so that silence says nothing. `shared` are
+    the resources that others have a name or address in common with: no series can be told to be theirs.
     """
 
     now: datetime
@@ -38,6 +39,7 @@ class Present:
     leases: Mapping[Identity, Lease] = field(default_factory=dict)
     heartbeats: Mapping[Identity, KnownHeartbeat] = field(default_factory=dict)
     listening_since: datetime | None = None
+    shared: frozenset[tuple[Match, Identity]] = frozenset()
 
 
 def conditions_to_ask(rules: Iterable[Rule]) -> tuple[Condition, ...]:
@@ -54,6 +56,9 @@ def resources_to_ask(rules: Iterable[Rule], resources: Iterable[Resource]) -> tu
 def reading_of(condition: Condition, record: KnownResource, present: Present) -> Reading:
     """What `condition` says of the resource now."""
     match condition.signal:
+        case Signal.PROMQL if (condition.match, record.state.identity) in present.shared:
+            what = condition.match.replace("_", " ")
+            return Reading(condition, None, f"promql: ambiguous, other machines have the same {what}")
         case Signal.CPU | Signal.NETWORK | Signal.PROMQL:
             unasked = Reading(condition, None, f"{condition.signal}: was not asked for in this look")
             return present.readings.get((record.state.identity, condition), unasked)
@@ -67,6 +72,16 @@ def reading_of(condition: Condition, record: KnownResource, present: Present) ->
             status = record.resource.status
             holds = status.casefold() in {one.casefold() for one in condition.statuses}
             return Reading(condition, holds, f"status {printable(status, limit=60)}")
+
+
+def shared_marks(records: Iterable[KnownResource]) -> frozenset[tuple[Match, Identity]]:
+    """The resources whose name or public address another one has too."""
+    owners: dict[tuple[Match, str], set[Identity]] = {}
+    for record in records:
+        for match, mark in ((Match.NAME, record.resource.name), (Match.PUBLIC_IP, record.resource.public_ip)):
+            if mark:
+                owners.setdefault((match, mark), set()).add(record.state.identity)
+    return frozenset((match, one) for (match, _), owning in owners.items() if len(owning) > 1 for one in owning)
 
 
 def age_of(record: KnownResource, *, now: datetime) -> tuple[timedelta, bool]:

@@ -136,7 +136,7 @@ def judged_vms(
     """`view` with the verdict on each resource, and whether anything protects it. What is gone has neither."""
     clocks = known.clocks()
     records = {
-        (record.state.identity.account, record.resource.id): record
+        (record.state.identity.account, record.state.identity.id): record
         for record in known.resources(gone=False)
         if not record.state.retired
     }

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from fluence_costwatch.core.alerts import Alert, AlertState
-from fluence_costwatch.core.conditions import KnownHeartbeat, Present, age_of, reading_of
+from fluence_costwatch.core.conditions import KnownHeartbeat, Present, age_of, reading_of, shared_marks
 from fluence_costwatch.core.deletions import Lease
 from fluence_costwatch.core.findings import Ending, Finding, Judged, Severity, Telling
 from fluence_costwatch.core.history import Presence
@@ -23,7 +23,7 @@ from fluence_costwatch.core.ledger import is_charged_on
 from fluence_costwatch.core.metering import cost_of, is_metered
 from fluence_costwatch.core.money import ZERO, Usd
 from fluence_costwatch.core.resources import Identity, is_recognised
-from fluence_costwatch.core.rules import ACTIVITY, Condition, Rule
+from fluence_costwatch.core.rules import ACTIVITY, NOT_MACHINES, Condition, Rule
 from fluence_costwatch.core.untrusted import printable
 from fluence_costwatch.core.views import burn_per_day
 from fluence_costwatch.core.wording import instant, label, money, share
@@ -52,8 +52,9 @@ def next_clocks(
     A resource that was not seen since the look before is unknown. `listening_since` is from when on heartbeats could
     arrive (None: nobody listens); `interval` is that of looks.
     """
-    present = Present(now, readings, leases, heartbeats, listening_since)
     records = [each for each in records if each.state.presence is not Presence.GONE and not each.state.retired]
+    machines = [each for each in records if each.resource.kind not in NOT_MACHINES]
+    present = Present(now, readings, leases, heartbeats, listening_since, shared_marks(machines))
     return tuple(
         _next(rule, record, clocks.get((record.state.identity, rule.name)), present, interval=interval)
         for rule in rules

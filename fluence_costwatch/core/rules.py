@@ -12,7 +12,8 @@ from fluence_costwatch.core.resources import Kind, Resource
 from fluence_costwatch.core.selectors import Selector
 from fluence_costwatch.core.wording import span
 
-_NOT_MACHINES = (Kind.STORAGE, Kind.PUBLIC_IP)
+NOT_MACHINES = (Kind.STORAGE, Kind.PUBLIC_IP)
+"""Kinds that do nothing by themselves."""
 
 
 class Signal(StrEnum):
@@ -105,7 +106,7 @@ class Rule:
 
     def judges(self, resource: Resource) -> bool:
         """Whether it is about `resource`. Disks and addresses are only judged by rules that name their kind."""
-        machine_or_named = resource.kind not in _NOT_MACHINES or resource.kind in self.select.kinds
+        machine_or_named = resource.kind not in NOT_MACHINES or resource.kind in self.select.kinds
         return machine_or_named and self.select.matches(resource)
 
 

@@ -12,8 +12,8 @@ from threading import Lock
 from typing import Any, Final
 
 from fluence_costwatch.core.idleness import Reading
-from fluence_costwatch.core.resources import Identity, Kind, Resource
-from fluence_costwatch.core.rules import Condition, Signal
+from fluence_costwatch.core.resources import Identity, Resource
+from fluence_costwatch.core.rules import NOT_MACHINES, Condition, Signal
 from fluence_costwatch.core.wording import span
 from fluence_costwatch.http_client import HttpClient, HttpFailure
 from fluence_costwatch.signals.addresses import NoAddress, exporter_url, where_of
@@ -25,7 +25,6 @@ _AT_ONCE: Final = 32
 _LARGEST_ANSWER: Final = 8 * 1024 * 1024
 _TEXT: Final = "text/plain;version=0.0.4;q=1,*/*;q=0.1"
 _SCRAPED: Final = (Signal.CPU, Signal.NETWORK)
-_NOT_MACHINES: Final = (Kind.STORAGE, Kind.PUBLIC_IP)
 
 
 class MachineSignals:
@@ -112,7 +111,7 @@ class MachineSignals:
 
     def _in_order(self, resources: Sequence[Resource]) -> list[Resource]:
         """The machines, those last that did not answer, the longest ago first: they must not use up the others' time."""
-        machines = [each for each in resources if each.kind not in _NOT_MACHINES]
+        machines = [each for each in resources if each.kind not in NOT_MACHINES]
         with self._lock:
             return sorted(machines, key=lambda each: self._silent_at.get(each.identity, -math.inf))
 

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from fluence_costwatch.core.idleness import Reading
 from fluence_costwatch.core.resources import Identity, Resource
-from fluence_costwatch.core.rules import Condition, Match
+from fluence_costwatch.core.rules import NOT_MACHINES, Condition, Match
 from fluence_costwatch.signals.addresses import address_of
 
 _PORT: Final = re.compile(r":[0-9]{1,5}\Z")
@@ -66,7 +66,7 @@ def readings_of(
     owners: dict[str, set[Identity]] = {}
     for resource in resources:
         own = _mark_of(resource, condition.match)
-        if own is not None:
+        if own is not None and resource.kind not in NOT_MACHINES:  # an address on its own has that of its machine
             owners.setdefault(own, set()).add(resource.identity)
     return {each.identity: _reading(condition, each, by_mark, owners) for each in resources}
 
@@ -115,7 +115,7 @@ def _reading(
     mark = _mark_of(resource, condition.match)
     if mark is None:
         return Reading(condition, None, f"promql: has no {condition.match.replace('_', ' ')} to match series by")
-    if len(owners[mark]) > 1:
+    if len(owners.get(mark, ())) > 1:
         return Reading(condition, None, f"promql: ambiguous, other machines have the same {condition.match}")
     found = by_mark.get(mark, [])
     if not found:

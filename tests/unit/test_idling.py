@@ -21,7 +21,7 @@ from fluence_costwatch.core.idleness import IdleClock, IdleVerdict, Reading
 from fluence_costwatch.core.idling import idle_findings, next_clocks, verdict_of, wasted
 from fluence_costwatch.core.money import ZERO, Usd
 from fluence_costwatch.core.resources import Generation, Identity, Kind
-from fluence_costwatch.core.rules import Condition, Rule, Signal
+from fluence_costwatch.core.rules import Condition, Match, Rule, Signal
 from fluence_costwatch.core.selectors import Selector
 from fluence_costwatch.core.shapes import explain, idle
 from fluence_costwatch.ports import Heartbeat, ResourceRecord
@@ -363,6 +363,40 @@ def test_hostile_texts_do_not_reach_the_evidence() -> None:
     watch.look()
 
     assert all(text.isprintable() and len(text) <= 200 for text in watch.clock.evidence)
+
+
+@pytest.mark.parametrize(
+    ("match", "other", "expected"),
+    [
+        pytest.param(
+            Match.NAME, {"name": "web"}, UNKNOWN, id="another of that name, whether or not a rule is about it"
+        ),
+        pytest.param(Match.NAME, {"name": "db"}, IDLE, id="no other of that name"),
+        pytest.param(Match.NAME, {"name": "web", "presence": Presence.GONE}, IDLE, id="the other is gone"),
+        pytest.param(Match.PUBLIC_IP, {"name": "web"}, IDLE, id="another of that name does not matter to addresses"),
+        pytest.param(Match.ID, {"name": "web"}, IDLE, id="nor to ids"),
+    ],
+)
+def test_a_series_that_may_be_another_machines_says_nothing(
+    match: Match, other: dict[str, Any], expected: IdleVerdict
+) -> None:
+    condition = Condition(Signal.PROMQL, below=Decimal(1), query="q", match=match)
+    rule = Rule("one", (condition,), timedelta(0), timedelta(0), select=Selector(ids=("0xa1",)))
+    records = [replace(record, last_seen=START) for record in (machine(), known_resource("0xb2", **other))]
+
+    (clock,) = next_clocks(
+        [rule],
+        records,
+        readings={(WEB, condition): Reading(condition, True, "promql 0 in q")},
+        clocks={},
+        leases={},
+        heartbeats={},
+        listening_since=None,
+        interval=INTERVAL,
+        now=START,
+    )
+
+    assert expected is clock.verdict
 
 
 def test_only_what_needs_the_network_is_asked_for_and_only_where_a_rule_wants_it() -> None:
