@@ -1,21 +1,29 @@
-"""One account under watch: its turns and its reconciliations, what they tell the log, and how the last ones went."""
+"""One account under watch: its turns, its due deletions and its reconciliations, what they tell the log, and how the last
+ones went."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from threading import Lock
+from typing import Final
 
+from fluence_costwatch.assessment import Policy
 from fluence_costwatch.config import AccountSettings, Settings
+from fluence_costwatch.core.alerts import AlertEvent, Change
+from fluence_costwatch.core.drift_findings import judge_drift
+from fluence_costwatch.core.findings import Severity
 from fluence_costwatch.core.reconciliation import Against, drift_of
 from fluence_costwatch.core.resources import Generation
-from fluence_costwatch.cycle import Turn, run_cycle
+from fluence_costwatch.cycle import Around, Turn, run_cycle
+from fluence_costwatch.deleting import Carried, carry_out_due
 from fluence_costwatch.errors import CostwatchError, FluenceError, FluenceUnavailable
 from fluence_costwatch.logs import facts
 from fluence_costwatch.metrics.tallies import Tallies
+from fluence_costwatch.noticeboard import Noticeboard
 from fluence_costwatch.ports import Clock, Display, Listing, Probe, Store
 from fluence_costwatch.reconcile import Reconciliation, reconcile
 from fluence_costwatch.wiring import (
@@ -23,19 +31,23 @@ from fluence_costwatch.wiring import (
     NOT_WATCHED,
     billing_of,
     cloud_of,
+    deleting_cloud_of,
     find_generations,
     look_budget_of,
+    signals_of,
     watching_of,
 )
 
 log = logging.getLogger(__name__)
+
+_LEVELS: Final = {Severity.INFO: logging.INFO, Severity.WARNING: logging.WARNING, Severity.CRITICAL: logging.ERROR}
 
 
 class Watcher:
     """One account with its connection. Raises CostwatchError where that cannot be had.
 
     `finished` is when a turn last ended, at first when the watcher was made; `answered` when all its lists last came.
-    Whoever holds `turn` keeps it from working.
+    Whoever holds `turn` keeps it from looking, whoever holds `acting` from deleting.
     """
 
     def __init__(
@@ -46,10 +58,16 @@ class Watcher:
         store: Store,
         display: Display,
         tallies: Tallies,
+        board: Noticeboard,
+        policy: Callable[[], Policy],
+        around: Callable[[], Around],
+        alarm: Callable[[CostwatchError | None], None],
         clock: Clock,
     ) -> None:
         self.name = account.name
         self.turn = Lock()
+        self.acting = Lock()
+        self.tried_at: datetime | None = None
         self.finished = clock()
         self.answered: datetime | None = None
         self.drift: Mapping[str, Decimal] = {}
@@ -58,8 +76,14 @@ class Watcher:
         self._store = store
         self._display = display
         self._tallies = tallies
+        self._board = board
+        self._policy = policy
+        self._around = around
+        self._alarm = alarm
         self._clock = clock
+        self._signals = signals_of(settings, clock=clock)
         self._cloud = cloud_of(account, clock=clock, budget=look_budget_of(settings))
+        self._deleting = deleting_cloud_of(account, clock=clock, budget=look_budget_of(settings))
         self.watching = watching_of(account, settings, {})
         self._probes: tuple[Probe, ...] = ()
         self._probe_again = False
@@ -69,7 +93,6 @@ class Watcher:
         self._clocks_differ = False
         self._blind_to_balance = False
         self._skipped: frozenset[str] = frozenset()
-        self._drifting: frozenset[str] = frozenset()
 
     @property
     def generations(self) -> tuple[Generation, ...]:
@@ -87,8 +110,10 @@ class Watcher:
         return self._cloud.look(generation)
 
     def close(self) -> None:
-        """Do nothing more. The holder of `turn` calls it, or whoever knows that nothing runs any more."""
+        """Do nothing more. The holder of `turn` and `acting` calls it, or whoever knows that nothing runs any more."""
         self._over = True
+        self._signals.close()
+        self._deleting.close()
         self._cloud.close()
 
     def take_turn(self) -> None:
@@ -106,10 +131,14 @@ class Watcher:
                 self.watching,
                 cloud=self,
                 billing=None if self._winding_up else billing_of(self.watching, self._cloud),
+                signals=None if self._winding_up else self._signals,
                 store=self._store,
                 display=self._display,
+                policy=self._policy(),
+                around=self._around(),
                 clock=self._clock,
             )
+            self._alarm(None)
             reason = turn.failures[0].outcome if turn.failures else None
             self._tell(turn)
         except FluenceError as exc:
@@ -117,6 +146,7 @@ class Watcher:
             log.warning("the account cannot be looked at", extra=facts(account=self.name, detail=exc))
         except CostwatchError as exc:
             log.error("the cycle failed, nothing of it was kept", extra=facts(account=self.name, error=exc))
+            self._alarm(exc)
         except Exception:
             log.exception("the cycle failed, nothing of it was kept", extra=facts(account=self.name))
         took = timedelta(seconds=time.monotonic() - begun)
@@ -153,10 +183,33 @@ class Watcher:
                 log.info("not there", extra=about)
         self._probes = probes
 
+    def carry_out_due(self) -> tuple[Carried, ...]:
+        """Carry out the deletions that are due. Whatever happens in it, the next moment comes."""
+        with self.acting:
+            if self._over or self._winding_up:
+                return ()
+            try:
+                carried = carry_out_due(
+                    self.name,
+                    cloud=self,
+                    deleter=self._deleting.deleter(delete_body=self._account.delete_body),
+                    signals=self._signals,
+                    store=self._store,
+                    terms=lambda: self._policy().terms,
+                    clock=self._clock,
+                )
+            except CostwatchError as exc:
+                log.error("what was due to be deleted was kept", extra=facts(account=self.name, error=exc))
+                carried = ()
+            except Exception:
+                log.exception("what was due to be deleted was kept", extra=facts(account=self.name))
+                carried = ()
+            self.tried_at = self._clock()
+            return carried
+
     def _tell(self, turn: Turn) -> None:
-        for finding in turn.findings:
-            level = logging.ERROR if finding.severity == "critical" else logging.WARNING
-            log.log(level, finding.summary, extra=facts(account=finding.account, kind=finding.kind))
+        for event in turn.assessed.events:
+            tell_event(event)
         trouble = next((record for record in turn.records if record.outcome != "ok"), None)
         if trouble is not None:
             about = facts(
@@ -195,26 +248,27 @@ class Watcher:
         self._tell_drift(found)
 
     def _tell_drift(self, found: Reconciliation) -> None:
-        """Say once when ledger and provider drift apart by more than is tolerated, and when they agree again."""
+        """Say once what could not be had, and put up where ledger and provider drift apart by more than is tolerated."""
         for reason in sorted(frozenset(found.skipped) - self._skipped):
             about = facts(account=self.name, detail=reason)
             log.warning("part of the provider's numbers could not be had", extra=about)
         self._skipped = frozenset(found.skipped)
         tolerance = self._settings.alerts.drift_tolerance
-        drifting = frozenset(
-            str(against)
-            for against in {one.against for one in found.comparisons}
-            if _drifts(found, against, tolerance=tolerance)
-        )
-        for against in sorted(drifting - self._drifting):
-            log.warning(
-                "the ledger and the provider's numbers differ; `fluence-costwatch reconcile` shows where",
-                extra=facts(account=self.name, against=against, usd=self.drift[against]),
-            )
-        for against in sorted(self._drifting - drifting):
-            about = facts(account=self.name, against=against)
-            log.info("the ledger and the provider's numbers agree again", extra=about)
-        self._drifting = drifting
+        compared = {str(one.against) for one in found.comparisons}
+        drifting = {name: self.drift[name] for name in compared if _drifts(found, Against(name), tolerance=tolerance)}
+        self._board.post(f"drift {self.name}", judge_drift(self.name, drifting=drifting, compared=compared))
+
+
+def tell_event(event: AlertEvent) -> None:
+    """Say in the log what is told of an alert."""
+    alert = event.alert
+    level = _LEVELS[alert.severity] if event.change is not Change.RESOLVED else logging.INFO
+    about = {"account": alert.account} if alert.account else {}
+    log.log(
+        level,
+        alert.summary,
+        extra=facts(**about, kind=alert.kind, change=event.change, alert=alert.id, because=event.reason),
+    )
 
 
 def _drifts(found: Reconciliation, against: Against, *, tolerance: Decimal) -> bool:

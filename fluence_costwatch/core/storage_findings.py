@@ -10,7 +10,9 @@ from fluence_costwatch.core.findings import Ending, Finding, Judged, Severity, T
 KIND: Final = "storage"
 # What a month of a large fleet, a migration's backup and a day's backup need with room to spare.
 LEAST_FREE_BYTES: Final = 256 * 1024 * 1024
-_STOPS_THE_WATCH: Final = "When the disk is full nothing is recorded: budgets and alerts stand still while charges go on."
+_STOPS_THE_WATCH: Final = (
+    "When the disk is full nothing is recorded: budgets and alerts stand still while charges go on."
+)
 
 
 def judge_room(*, free_bytes: int, size_bytes: int) -> Judged:
