@@ -1,4 +1,4 @@
-"""What is counted since the process started: looks, their failures, and whether the configuration was reloaded."""
+"""What is counted since the process started: looks and messages, their failures, and how the last reload went."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ class Counts:
     failures: Mapping[tuple[str, str], int] = field(default_factory=dict)
     durations: Mapping[str, timedelta] = field(default_factory=dict)
     reloaded: bool = True
+    tries: Mapping[str, int] = field(default_factory=dict)
+    failed_tries: Mapping[str, int] = field(default_factory=dict)
 
 
 class Tallies:
@@ -30,6 +32,8 @@ class Tallies:
         self._failures: dict[tuple[str, str], int] = {}
         self._durations: dict[str, timedelta] = {}
         self._reloaded = True
+        self._tries: dict[str, int] = {}
+        self._failed_tries: dict[str, int] = {}
 
     def polled(self, account: str, reason: str | None, *, duration: timedelta) -> None:
         """Count one look at `account`; `reason` is that of its FluenceError, None where a list came."""
@@ -45,7 +49,20 @@ class Tallies:
         with self._lock:
             self._reloaded = ok
 
+    def delivered(self, target: str, *, accepted: int = 0, failed: int = 0) -> None:
+        """Count the messages that `target` accepted, and the tries to send it one that failed, for now or for good."""
+        with self._lock:
+            self._tries[target] = self._tries.get(target, 0) + accepted + failed
+            self._failed_tries[target] = self._failed_tries.get(target, 0) + failed
+
     def counts(self) -> Counts:
         """The present state of all tallies."""
         with self._lock:
-            return Counts(dict(self._polls), dict(self._failures), dict(self._durations), self._reloaded)
+            return Counts(
+                polls=dict(self._polls),
+                failures=dict(self._failures),
+                durations=dict(self._durations),
+                reloaded=self._reloaded,
+                tries=dict(self._tries),
+                failed_tries=dict(self._failed_tries),
+            )
