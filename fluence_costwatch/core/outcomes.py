@@ -76,7 +76,10 @@ def explain_absence(deletions: tuple[Deletion, ...], *, account: str, sent_at: d
     return frozenset(
         one.identity.id
         for one in deletions
-        if one.identity.account == account and one.requested_at is not None and one.requested_at <= sent_at
+        if one.identity.account == account
+        and one.requested_at is not None
+        and one.requested_at <= sent_at
+        and not any(step.state is DeletionState.FAILED and step.at <= sent_at for step in one.history)
     )
 
 
