@@ -27,6 +27,7 @@ from fluence_costwatch.metrics.exporter import Exporter
 from fluence_costwatch.metrics.tallies import Tallies
 from fluence_costwatch.ports import Listing, Reading
 from fluence_costwatch.store import open_store
+from tests.rig import a_policy
 
 START = datetime(2025, 11, 15, 12, 0, tzinfo=UTC)
 SERIES_PER_MACHINE = 5
@@ -77,12 +78,13 @@ def main() -> None:
     body = msgspec.json.encode([vm_v3(number) for number in range(machines)])
     market = SameList(body)
     watching = Watching("main", ((Generation.VMS_V3, Judgement()),))
+    policy = a_policy(watching)
     watched = Watched((WatchedAccount("main", (Generation.VMS_V3,)),), timedelta(minutes=15), UTC)
     with tempfile.TemporaryDirectory() as folder, open_store(Path(folder) / "watch.db", now=START) as store:
         exporter = Exporter(version="0", watched=lambda: watched, tallies=Tallies(), size_bytes=store.size_bytes)
 
         def turn() -> None:
-            run_cycle(watching, cloud=market, store=store, display=Nowhere(), clock=lambda: market.now)
+            run_cycle(watching, cloud=market, store=store, display=Nowhere(), policy=policy, clock=lambda: market.now)
 
         def show() -> None:
             with store.reading() as reading:

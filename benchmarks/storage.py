@@ -20,6 +20,7 @@ from fluence_costwatch.core.history import Judgement
 from fluence_costwatch.core.resources import Generation
 from fluence_costwatch.cycle import Watching, run_cycle
 from fluence_costwatch.store import open_store
+from tests.rig import a_policy
 
 LOOKS = 288
 
@@ -35,7 +36,14 @@ def ours(folder: Path, machines: int) -> int:
     for looks in (3, LOOKS):
         with open_store(path, now=START) as store:
             for _ in range(looks):
-                run_cycle(watching, cloud=market, store=store, display=Nowhere(), clock=lambda: market.now)
+                run_cycle(
+                    watching,
+                    cloud=market,
+                    store=store,
+                    display=Nowhere(),
+                    policy=a_policy(watching),
+                    clock=lambda: market.now,
+                )
                 market.now -= timedelta(minutes=4)
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

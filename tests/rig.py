@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+from fluence_costwatch.assessment import Policy
+from fluence_costwatch.core import judging
+from fluence_costwatch.core.alerts import Alert
+from fluence_costwatch.core.deletions import Deletion, DeletionPolicy
 from fluence_costwatch.core.epochs import EpochGrid
 from fluence_costwatch.core.history import Charge, Judgement, ResourceState
+from fluence_costwatch.core.idleness import Reading as SignalReading
 from fluence_costwatch.core.ledger import spent_total, uncertain_total
+from fluence_costwatch.core.messages import Message
 from fluence_costwatch.core.metering import is_metered
-from fluence_costwatch.core.resources import Generation
-from fluence_costwatch.cycle import Turn, Watching, run_cycle
+from fluence_costwatch.core.outbox import Attempt
+from fluence_costwatch.core.resources import Generation, Identity, Resource
+from fluence_costwatch.core.rules import Condition
+from fluence_costwatch.core.views import Watched, WatchedAccount
+from fluence_costwatch.cycle import Around, Turn, Watching, run_cycle
+from fluence_costwatch.deleting import Carried, Terms, carry_out_due, note_accepted
+from fluence_costwatch.delivery import deliver
 from fluence_costwatch.fluence import FluenceCloud
-from fluence_costwatch.ports import Reading, ResourceRecord
+from fluence_costwatch.ports import Reading, ResourceRecord, Signals
 from fluence_costwatch.store import open_store
 from fluence_costwatch.store.sqlite import SqliteStore
 from tests.servers.marketplace import KEY, Marketplace, marketplace
@@ -28,6 +40,62 @@ class Nowhere:
 
     def show(self, reading: Reading, *, now: datetime) -> None:
         """Nothing to show it on."""
+
+
+class NoSignals:
+    """Signals that know nothing."""
+
+    def gather(
+        self, conditions: Iterable[Condition], resources: Iterable[Resource], *, now: datetime
+    ) -> Mapping[tuple[Identity, Condition], SignalReading]:
+        """Nothing."""
+        return {}
+
+
+class Outgoing:
+    """A notifier that keeps what it was handed and takes it, unless it is `down`."""
+
+    def __init__(self) -> None:
+        self.down = False
+        self.sent: list[tuple[str, Message]] = []
+
+    def send(self, target: str, message: Message, *, reference: str) -> Attempt:
+        """Take it."""
+        if self.down:
+            return Attempt(False, "down")
+        self.sent.append((target, message))
+        return Attempt(True)
+
+    def subjects(self) -> list[str]:
+        """What was taken, by subject."""
+        return [message.subject for _, message in self.sent]
+
+
+def a_policy(watching: Watching, **facts: Any) -> Policy:
+    """What is judged and told about one account: no budget, no rule, no target unless `facts` name some.
+
+    `budgets`, `rules` and `deletion` go into the terms; everything else replaces a field of the policy.
+    """
+    generations = tuple(generation for generation, _ in watching.judgements)
+    grid = watching.judgements[0][1].grid
+    watched = Watched((WatchedAccount(watching.account, generations, grid),), timedelta(minutes=15), UTC)
+    terms = Terms(
+        policy=facts.pop("deletion", DeletionPolicy()),
+        rules=tuple(facts.pop("rules", ())),
+        budgets=tuple(facts.pop("budgets", ())),
+        watched=facts.pop("watched", watched),
+        configured=frozenset((watching.account, generation) for generation in generations),
+        judgements={(watching.account, generation): judgement for generation, judgement in watching.judgements},
+        listening_since=facts.pop("listening_since", None),
+    )
+    numbers = count(1)
+    plain: dict[str, Any] = {
+        "judging": judging.Policy(watched=terms.watched),
+        "terms": terms,
+        "new_id": lambda: f"deletion{next(numbers)}",
+        "secret": b"secret",
+    }
+    return Policy(**(plain | facts))
 
 
 class Rig:
@@ -49,9 +117,13 @@ class Rig:
             deadline=timedelta(seconds=2),
             read_timeout=timedelta(seconds=1),
         )
+        self.around = Around()
         self.billing = self.cloud.billing() if Generation.CLOUD_V2 in generations else None
         self.now = market.now()
         self.store: SqliteStore = open_store(path, now=self.now)
+        self.policy = a_policy(self.watching)
+        self.signals: Signals | None = None
+        self.notifier = Outgoing()
 
     def _clock(self) -> datetime:
         return self.now
@@ -62,10 +134,46 @@ class Rig:
             self.watching,
             cloud=self.cloud,
             billing=self.billing,
+            signals=self.signals,
             store=self.store,
             display=Nowhere(),
+            policy=self.policy,
+            around=self.around,
             clock=self._clock,
         )
+
+    def deliver(self) -> None:
+        """Every target gets what is due."""
+        for route in self.policy.routes:
+            deliver(
+                route.target,
+                store=self.store,
+                notifier=self.notifier,
+                clock=self._clock,
+                on_accepted=lambda tx, row, at: note_accepted(tx, row, at, terms=self.policy.terms),
+            )
+
+    def delete_due(self) -> tuple[Carried, ...]:
+        """Carry out the deletions whose moment has come."""
+        return carry_out_due(
+            "main",
+            cloud=self.cloud,
+            deleter=self.cloud.deleter(),
+            signals=self.signals or NoSignals(),
+            store=self.store,
+            terms=lambda: self.policy.terms,
+            clock=self._clock,
+        )
+
+    def alerts(self) -> dict[str, Alert]:
+        """The alerts that are not resolved, by their fingerprints."""
+        with self.store.reading() as reading:
+            return {alert.fingerprint: alert for alert in reading.alerts()}
+
+    def deletions(self) -> list[Deletion]:
+        """Every deletion, oldest first."""
+        with self.store.reading() as reading:
+            return list(reading.deletions())
 
     def advance(self, span: timedelta) -> None:
         """Time passes; nobody looks."""

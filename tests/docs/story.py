@@ -22,7 +22,7 @@ from fluence_costwatch.cycle import run_cycle
 from fluence_costwatch.daemon import Displays
 from fluence_costwatch.program import InstalledProgram
 from fluence_costwatch.store import open_store
-from fluence_costwatch.wiring import billing_of, cloud_of, watching_of
+from fluence_costwatch.wiring import billing_of, cloud_of, policy_of, terms_of, watching_of
 from tests.servers.marketplace import KEY, Marketplace, marketplace
 
 FIRST_RENTED = datetime(2026, 2, 27, 8, 0, tzinfo=UTC)
@@ -149,5 +149,8 @@ def _watch(market: Marketplace, home: Path) -> None:
                 billing=billing_of(watching, cloud),
                 store=store,
                 display=Displays(),
+                policy=policy_of(
+                    settings, terms_of(settings, {}, armed=False, listening_since=None), secret=store.secret()
+                ),
                 clock=market.now,
             )

@@ -26,13 +26,14 @@ from fluence_costwatch.cycle import Watching, run_cycle
 from fluence_costwatch.errors import FluenceError
 from fluence_costwatch.ports import Listing
 from fluence_costwatch.store import open_reading, open_store, rebuild_database, verify_database
-from tests.rig import Nowhere, Rig, rig
+from tests.rig import Nowhere, Rig, a_policy, rig
 
 DIED = 77
 HOUR = timedelta(hours=1)
 BETWEEN_LOOKS = timedelta(minutes=10)
 START = datetime(2026, 3, 1, 14, 0, tzinfo=UTC)
 WATCHING = Watching("main", ((Generation.VMS_V3, Judgement(grid=EpochGrid(length=HOUR))),))
+POLICY = a_policy(WATCHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +158,7 @@ def watch(looks: list[Look], path: Path, *, first: int = 0, fatal: int = 0, prog
                 cloud=Stepping(Played(look), steps),
                 store=Stepping(store, steps),
                 display=Stepping(Nowhere(), steps),
+                policy=POLICY,
                 clock=lambda at=look.at: at,  # type: ignore[misc]  # mypy cannot type a default of a lambda
             )
     return steps.count
