@@ -41,7 +41,7 @@ from fluence_costwatch.core.resources import Generation, Identity
 from fluence_costwatch.core.rules import Condition, Rule
 from fluence_costwatch.core.vetoes import lifted
 from fluence_costwatch.core.views import Watched, burn_per_day
-from fluence_costwatch.errors import FluenceError, FluenceRefused, FluenceUnexpected
+from fluence_costwatch.errors import FluenceError, FluenceRefused, FluenceUnexpected, StoreError
 from fluence_costwatch.ports import Clock, Cloud, Deleter, Listing, Reading, Signals, Store, Transaction
 
 log = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ _TRIES_IN_A_MARGIN: Final = 10
 
 # With these the API has said no, or nothing was sent; after anything else the call may have been taken.
 _SAID_NO: Final = (FluenceRefused, FluenceUnexpected)
+_NOT_KNOWN: Final = "whether a deletion was taken is not known; the lists will tell, it is not sent again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,19 +244,29 @@ def carry_out(
             return Carried(stored)
     _log("deleting", intent, ground=intent.ground, rule=intent.rule)
 
-    # Call once. Whatever is raised here that is not a clear no leaves the intent standing: the lists will tell.
+    return Carried(_call(intent, deleter=deleter, store=store, clock=clock), called=True)
+
+
+def _call(intent: Deletion, *, deleter: Deleter, store: Store, clock: Clock) -> Deletion:
+    """Call once, and note what the API said. Whatever is not a clear answer leaves the intent standing: the lists tell."""
     try:
         deleter.delete(intent)
     except _SAID_NO as exc:
-        return Carried(_settle(intent, DeletionState.FAILED, str(exc), store=store, clock=clock), called=True)
+        state, reason = DeletionState.FAILED, str(exc)
     except FluenceError as exc:
-        log.warning(
-            "whether a deletion was taken is not known; the lists will tell, it is not sent again",
-            extra=_facts(intent, detail=exc),
-        )
-        return Carried(intent, called=True)
-    reason = "the API took the call"
-    return Carried(_settle(intent, DeletionState.REQUESTED, reason, store=store, clock=clock), called=True)
+        log.warning(_NOT_KNOWN, extra=_facts(intent, detail=exc))
+        return intent
+    except Exception:
+        # A mistake of ours on the way there or back: nobody knows how far it came.
+        log.exception(_NOT_KNOWN, extra=_facts(intent))
+        return intent
+    else:
+        state, reason = DeletionState.REQUESTED, "the API took the call"
+    try:
+        return _settle(intent, state, reason, store=store, clock=clock)
+    except StoreError as exc:
+        log.error("what the API said to a deletion could not be kept", extra=_facts(intent, said=state, error=exc))
+        return intent
 
 
 def _look(cloud: Cloud, deletion: Deletion) -> Listing | FluenceError:
