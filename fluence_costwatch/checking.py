@@ -16,12 +16,15 @@ from fluence_costwatch.wiring import AUTO, CLOCKS_MAY_DIFFER_BY, WITH_BILLING, f
 
 EXPIRES_SOON: Final = timedelta(days=14)
 
+DELETES: Final = "vms:write"
 # What a watcher has no use for: these allow creating and destroying.
-NOT_NEEDED: Final = ("vms:write", "storage:write", "public_ip:write")
+NOT_NEEDED: Final = (DELETES, "storage:write", "public_ip:write")
 
 
-def check_account(account: AccountSettings, cloud: FluenceCloud, *, now: datetime) -> Iterator[CheckLine]:
-    """Everything that can be known of one account by asking."""
+def check_account(
+    account: AccountSettings, cloud: FluenceCloud, *, deletes: bool = False, now: datetime
+) -> Iterator[CheckLine]:
+    """Everything that can be known of one account by asking. `deletes`: the configuration lets machines be deleted."""
     generations: tuple[Generation, ...]
     if account.generations == AUTO:
         try:
@@ -39,7 +42,37 @@ def check_account(account: AccountSettings, cloud: FluenceCloud, *, now: datetim
     for generation in generations:
         yield from _check_list(cloud, account.name, generation)
     if any(generation in WITH_BILLING for generation in generations):
-        yield from _check_scopes(cloud, account.name, reads_only=Generation.GPU not in generations, now=now)
+        # The GPU cloud refuses keys that only read, and without a key of its own this one deletes.
+        reads_only = Generation.GPU not in generations and (not deletes or account.delete_api_key is not None)
+        yield from _check_scopes(cloud, account.name, reads_only=reads_only, now=now)
+
+
+def check_deleting(account: AccountSettings, cloud: FluenceCloud) -> Iterator[CheckLine]:
+    """Whether the key that would delete may do so, where that can be asked; `cloud` is the marketplace with that key.
+
+    Accounts whose generation is left open are never deleted from, so there is nothing to ask.
+    """
+    if account.generations == AUTO:
+        return
+    subject = f"account {account.name}, deletion"
+    if account.delete_api_key is None:
+        yield CheckLine(
+            subject, "warning", "the key that watches also deletes; set delete_api_key_file, so that it need not"
+        )
+    if Generation.CLOUD_V2 not in map(Generation, account.generations):
+        yield CheckLine(subject, "ok", "whether the key may delete cannot be asked of this generation")
+        return
+    try:
+        scopes = cloud.billing().permissions().scopes
+    except FluenceError as exc:
+        yield CheckLine(subject, "failed", str(exc), exc.exit_code)
+        return
+    if DELETES in scopes:
+        yield CheckLine(subject, "ok", f"the key has the scope {DELETES}")
+    else:
+        yield CheckLine(
+            subject, "failed", f"the key lacks the scope {DELETES}, so it can delete nothing", FluenceError.exit_code
+        )
 
 
 def _check_list(cloud: FluenceCloud, account: str, generation: Generation) -> Iterator[CheckLine]:
@@ -63,7 +96,7 @@ def _check_list(cloud: FluenceCloud, account: str, generation: Generation) -> It
 
 def _check_scopes(cloud: FluenceCloud, account: str, *, reads_only: bool, now: datetime) -> Iterator[CheckLine]:
     """What the key may see, what each missing scope costs, and whether it ends soon. `reads_only` is whether a key that
-    only reads would do: the GPU cloud refuses those."""
+    only reads would do."""
     subject = f"account {account}, key"
     try:
         permissions = cloud.billing().permissions()

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from fluence_costwatch.checking import check_account
-from fluence_costwatch.cli.program import CheckLine, DemoOptions, Looked, SimulateOptions
+from fluence_costwatch.checking import check_account, check_deleting
+from fluence_costwatch.cli.program import ROLLED_BACK, CheckLine, DemoOptions, Looked, SimulateOptions
 from fluence_costwatch.config import AccountSettings, Settings, load
+from fluence_costwatch.core.deletions import Mode
 from fluence_costwatch.core.history import Charge
 from fluence_costwatch.core.reconciled import ReconcileView, Skipped
 from fluence_costwatch.core.reconciliation import Comparison
-from fluence_costwatch.core.spending import (
-    By,
-    CalendarView,
-    ExportRow,
-    SpendView,
-    calendar_view,
-    export_rows,
-    spend_view,
-)
-from fluence_costwatch.core.views import StatusView, VmsView, stale_accounts, status_view, vms_view
+from fluence_costwatch.core.resources import Resource
+from fluence_costwatch.core.views import stale_accounts
 from fluence_costwatch.cycle import retire_removed, run_cycle
-from fluence_costwatch.daemon import Daemon, Displays, system_clock
+from fluence_costwatch.daemon import Daemon, Displays
+from fluence_costwatch.deciding import Deciding
 from fluence_costwatch.demo import run_demo
 from fluence_costwatch.errors import (
     ConfigInvalid,
@@ -35,13 +28,15 @@ from fluence_costwatch.errors import (
     DatabaseMissing,
     FluenceError,
     ListenFailed,
-    UnknownName,
+    StoreError,
     UnusableOption,
 )
 from fluence_costwatch.fluence import FluenceCloud
 from fluence_costwatch.logs import facts, set_up_logging
-from fluence_costwatch.ports import Backup, Reading, Store
+from fluence_costwatch.ports import Backup, Store
+from fluence_costwatch.probing import check_policy, check_signals, check_targets, samples
 from fluence_costwatch.reconcile import WINDOW, apply_adjustments, reconcile
+from fluence_costwatch.showing import require_known
 from fluence_costwatch.simulator import (
     AccountOptions,
     Options,
@@ -66,8 +61,12 @@ from fluence_costwatch.wiring import (
     Found,
     billing_of,
     cloud_of,
+    deleting_cloud_of,
     find_generations,
     found_before,
+    notifier_of,
+    policy_of,
+    terms_of,
     watched_of,
     watching_of,
 )
@@ -78,15 +77,8 @@ BACKUPS: Final = "backups"
 LOOPBACK: Final = ("127.0.0.1", "localhost")
 
 
-class InstalledProgram:
+class InstalledProgram(Deciding):
     """The program as it is installed, over an environment."""
-
-    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
-        self._environ = environ
-
-    def now(self) -> datetime:
-        """The present instant."""
-        return system_clock()
 
     def run(self, config: str | None, *, allow_delete: bool) -> None:
         """Be the daemon; returns when it was told to stop."""
@@ -98,6 +90,7 @@ class InstalledProgram:
                 store=store,
                 reload=lambda: load(config, environ=self._environ),
                 environ=self._environ,
+                allow_delete=allow_delete,
                 on_reload=self._log,
             ).run()
 
@@ -111,14 +104,15 @@ class InstalledProgram:
             retire_removed(store, watchings, now=self.now())
             for account in settings.accounts:
                 with closing(cloud_of(account, clock=self.now)) as cloud:
-                    looks += self._look_once(account, settings, cloud, store)
+                    looks += self._look_once(account, settings, cloud, store, armed=allow_delete)
         return looks
 
     def _look_once(
-        self, account: AccountSettings, settings: Settings, cloud: FluenceCloud, store: Store
+        self, account: AccountSettings, settings: Settings, cloud: FluenceCloud, store: Store, *, armed: bool
     ) -> list[Looked]:
         try:
-            watching = watching_of(account, settings, self._found(account, cloud))
+            found = self._found(account, cloud)
+            watching = watching_of(account, settings, found)
         except FluenceError as exc:
             return [Looked(account.name, "auto", exc.reason, str(exc))]
         turn = run_cycle(
@@ -127,6 +121,9 @@ class InstalledProgram:
             billing=billing_of(watching, cloud),
             store=store,
             display=Displays(),
+            policy=policy_of(
+                settings, terms_of(settings, found, armed=armed, listening_since=None), secret=store.secret()
+            ),
             clock=self.now,
         )
         return [Looked(each.account, each.generation, each.outcome, each.detail) for each in turn.records]
@@ -174,66 +171,43 @@ class InstalledProgram:
         yield CheckLine("configuration", "ok", str(settings.path))
         for remark in settings.remarks:
             yield CheckLine("configuration", "warning", remark)
-        yield self._check_database(settings)
+        yield from self._check_database(settings)
+        deletes = settings.deletion.mode is not Mode.OBSERVE
         for account in settings.accounts:
             with closing(cloud_of(account, clock=self.now)) as cloud:
-                yield from check_account(account, cloud, now=self.now())
+                yield from check_account(account, cloud, deletes=deletes, now=self.now())
+            if deletes:
+                with closing(deleting_cloud_of(account, clock=self.now)) as cloud:
+                    yield from check_deleting(account, cloud)
+        yield from check_policy(settings)
+        yield from check_targets(settings)
+        yield from check_signals(settings, self._known_resources(settings), clock=self.now)
 
-    def _check_database(self, settings: Settings) -> CheckLine:
+    def _known_resources(self, settings: Settings) -> Sequence[Resource]:
+        try:
+            with open_reading(settings.database.path) as reading:
+                return [record.resource for record in reading.resources(gone=False)]
+        except StoreError:
+            return ()
+
+    def notify_test(self, config: str | None, *, target: str | None) -> Iterable[CheckLine]:
+        """Send a sample to one target, or to each."""
+        settings = load(config, environ=self._environ)
+        return samples(settings, notifier_of(settings, clock=self.now), target=target, now=self.now())
+
+    def _check_database(self, settings: Settings) -> Iterable[CheckLine]:
         path = settings.database.path
         try:
             problems = verify_database(path)
+            yield CheckLine("database", "failed" if problems else "ok", "; ".join(problems) or str(path))
+            if not problems and self.rolled_back(str(settings.path)):
+                yield CheckLine(
+                    "database", "warning", f"{ROLLED_BACK} `deletions confirm` says that this is as it should be."
+                )
         except DatabaseMissing:
-            return CheckLine("database", "ok", f"{path} will be made at the first start")
+            yield CheckLine("database", "ok", f"{path} will be made at the first start")
         except CostwatchError as exc:
-            return CheckLine("database", "failed", str(exc), exc.exit_code)
-        return CheckLine("database", "failed" if problems else "ok", "; ".join(problems) or str(path))
-
-    def status(self, config: str | None) -> StatusView:
-        """The state of the watch."""
-        with self._reading(config) as (settings, reading):
-            return status_view(reading, watched=watched_of(settings, found_before(reading)), now=self.now())
-
-    def vms(self, config: str | None, *, everything: bool) -> VmsView:
-        """The resources, those that are gone only with `everything`."""
-        with self._reading(config) as (settings, reading):
-            return vms_view(
-                reading, watched=watched_of(settings, found_before(reading)), now=self.now(), everything=everything
-            )
-
-    def spend(
-        self, config: str | None, *, since: datetime | None, until: datetime | None, by: By, account: str | None
-    ) -> SpendView:
-        """What was spent in `[since, until)`."""
-        with self._reading(config) as (settings, reading):
-            _require_known(account, settings, reading)
-            return spend_view(
-                reading,
-                watched=watched_of(settings, found_before(reading)),
-                now=self.now(),
-                since=since,
-                until=until,
-                by=by,
-                account=account,
-            )
-
-    def calendar(self, config: str | None, *, days: int) -> CalendarView:
-        """What falls due in the next days."""
-        with self._reading(config) as (settings, reading):
-            return calendar_view(
-                reading, watched=watched_of(settings, found_before(reading)), now=self.now(), days=days
-            )
-
-    def export(
-        self, config: str | None, *, since: datetime | None, until: datetime | None, account: str | None
-    ) -> Iterator[ExportRow]:
-        """The rows of the ledger, oldest first. Raises before the first row where there is nothing to read from."""
-        stack = ExitStack()
-        settings, reading = stack.enter_context(self._reading(config))
-        with stack:
-            _require_known(account, settings, reading)
-            stack = stack.pop_all()
-        return _until_read(stack, export_rows(reading, since=since, until=until, account=account))
+            yield CheckLine("database", "failed", str(exc), exc.exit_code)
 
     def reconcile(self, config: str | None, *, apply: bool, account: str | None, days: int | None) -> ReconcileView:
         """Hold the ledger against the provider's numbers, and mend it where the provider is believed if `apply`."""
@@ -244,7 +218,7 @@ class InstalledProgram:
         skipped: list[Skipped] = []
         with open_beside(settings.database.path) as store:
             with store.reading() as reading:
-                _require_known(account, settings, reading)
+                require_known(account, settings, reading)
                 found = found_before(reading)
             for each in settings.accounts:
                 if account is not None and each.name != account:
@@ -290,33 +264,10 @@ class InstalledProgram:
         """How the ledger replayed from the snapshots differs from the one that was kept; empty when it does not."""
         return rebuild_database(self._database(config))
 
-    def _database(self, config: str | None) -> Path:
-        return load(config, environ=self._environ, read_secrets=False).database.path
-
-    @contextmanager
-    def _reading(self, config: str | None) -> Iterator[tuple[Settings, Reading]]:
-        # Whoever reads needs no key, and may not be allowed to see one.
-        settings = load(config, environ=self._environ, read_secrets=False)
-        with open_reading(settings.database.path) as reading:
-            yield settings, reading
-
     def _log(self, settings: Settings) -> None:
         set_up_logging(
             form=settings.log.format, level=settings.log.level, under_systemd="JOURNAL_STREAM" in self._environ
         )
-
-
-def _require_known(account: str | None, settings: Settings, reading: Reading) -> None:
-    """Raises UnknownName for an account that is neither configured nor in the database."""
-    known = {each.name for each in settings.accounts} | {record.account for record in reading.accounts()}
-    if account is not None and account not in known:
-        raise UnknownName(f"there is no account {account!r}; known are {', '.join(sorted(known))}")
-
-
-def _until_read(stack: ExitStack, rows: Iterator[ExportRow]) -> Iterator[ExportRow]:
-    """`rows`, with what they are read from closed after the last one."""
-    with stack:
-        yield from rows
 
 
 def _marketplace(options: SimulateOptions, *, port: int) -> Options:

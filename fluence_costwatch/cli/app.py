@@ -9,7 +9,18 @@ import typer
 from typer.core import TyperGroup
 
 from fluence_costwatch import __version__
-from fluence_costwatch.cli import database, exporting, reading, reconciling, running
+from fluence_costwatch.cli import (
+    alerting,
+    budgeting,
+    database,
+    deleting,
+    exporting,
+    idling,
+    notifying,
+    reading,
+    reconciling,
+    running,
+)
 from fluence_costwatch.cli.output import Output
 from fluence_costwatch.cli.program import Program
 from fluence_costwatch.errors import CostwatchError
@@ -61,6 +72,11 @@ def build_app(program: Program) -> typer.Typer:
 
     running.add_to(app, program)
     reading.add_to(app, program)
+    budgeting.add_to(app, program)
+    alerting.add_to(app, program)
+    idling.add_to(app, program)
+    deleting.add_to(app, program)
+    notifying.add_to(app, program)
     exporting.add_to(app, program)
     reconciling.add_to(app, program)
     database.add_to(app, program)

@@ -11,6 +11,7 @@ import typer
 _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _SPAN: Final = re.compile(r"(?:[0-9]{1,9}[smhdw])+")
 _PART: Final = re.compile(r"([0-9]+)([smhdw])")
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _RIGHT_SPAN: Final = 'write whole numbers with a unit of s, m, h, d or w, as in "20s", "5m" or "1h30m"'
 _RIGHT_MOMENT: Final = (
     'write a date ("2026-03-01", midnight UTC), an instant ("2026-03-01T17:55Z") or a span ago ("7d")'
@@ -50,6 +51,26 @@ def parse_instant(text: str, *, option: str) -> datetime:
         raise typer.BadParameter(
             f'{text!r} is no instant; write it as in "2026-03-01T17:55Z"', param_hint=f"'{option}'"
         ) from None
+
+
+def parse_until(text: str, *, option: str, now: datetime) -> datetime:
+    """A later instant: a span from `now` on ("3d"), the end of a day in UTC ("2026-12-01"), or an ISO instant."""
+    length = _span(text)
+    try:
+        if length is not None:
+            until = now + length
+        else:
+            until = _instant(text)
+            if _DAY.fullmatch(text):
+                until += timedelta(days=1)
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(
+            f'{text!r} is no time; write a span ("3d"), a day that is still within ("2026-12-01"), or an instant',
+            param_hint=f"'{option}'",
+        ) from None
+    if until <= now:
+        raise typer.BadParameter(f"{text!r} is over already", param_hint=f"'{option}'")
+    return until
 
 
 def parse_time_of_day(text: str, *, option: str) -> time:

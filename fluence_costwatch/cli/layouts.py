@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Final
 
+from fluence_costwatch.cli.columns import column, several
 from fluence_costwatch.cli.output import Output
 from fluence_costwatch.cli.tables import Column
 from fluence_costwatch.cli.texts import (
@@ -47,9 +48,9 @@ def show_status(view: StatusView, output: Output) -> None:
     output.say(f"As of {full_moment(now, zone=zone)}")
     output.table(
         [
-            _column("account", [each.account for each in accounts], least=_NAME),
-            _column("state", [_state(each) for each in accounts]),
-            _column(
+            column("account", [each.account for each in accounts], least=_NAME),
+            column("state", [_state(each) for each in accounts]),
+            column(
                 "last success",
                 [
                     "never"
@@ -59,12 +60,12 @@ def show_status(view: StatusView, output: Output) -> None:
                 ],
                 rank=1,
             ),
-            _column("billed", [str(each.billed) for each in accounts], right=True),
-            _column("a day", [money(each.burn_per_day, at_least=each.at_least) for each in accounts], right=True),
-            _column("spent", [money(each.spent, at_least=each.at_least) for each in accounts], right=True),
+            column("billed", [str(each.billed) for each in accounts], right=True),
+            column("a day", [money(each.burn_per_day, at_least=each.at_least) for each in accounts], right=True),
+            column("spent", [money(each.spent, at_least=each.at_least) for each in accounts], right=True),
             *_outlook_columns(accounts, now=now),
             *_uncertain_column([each.uncertain.dollars for each in accounts], rank=2),
-            _column("generations", [", ".join(each.generations) for each in accounts], rank=3),
+            column("generations", [", ".join(each.generations) for each in accounts], rank=3),
         ]
     )
     for account in accounts:
@@ -92,7 +93,7 @@ def _outlook_columns(accounts: Sequence[AccountStatus], *, now: datetime) -> lis
         return []
     balances = [NOTHING if each is None else money(each.balance) for each in outlooks]
     lasting = [NOTHING if each is None else _lasting(each, now=now) for each in outlooks]
-    return [_column("balance", balances, right=True), _column("runway", lasting)]
+    return [column("balance", balances, right=True), column("runway", lasting)]
 
 
 def _lasting(outlook: Outlook, *, now: datetime) -> str:
@@ -173,19 +174,20 @@ def show_vms(view: VmsView, output: Output) -> None:
     output.say(f"As of {full_moment(now, zone=zone)}")
     output.table(
         [
-            _column("name", [label(each.name, otherwise=each.id) for each in resources], least=_NAME),
-            _column("status", [_status(each) for each in resources]),
+            column("name", [label(each.name, otherwise=each.id) for each in resources], least=_NAME),
+            column("status", [_status(each) for each in resources]),
             *_kind_column([each.kind for each in resources]),
-            _column("price", [f"{money(each.price)}/{_PER[each.price_per]}" for each in resources], rank=3, right=True),
-            _column("a day", [money(each.burn_per_day) for each in resources], right=True),
-            _column("paid until", [moment(each.paid_until, zone=zone, today=now) for each in resources]),
-            _column("spent", [money(each.spent, at_least=each.at_least) for each in resources], right=True),
+            column("price", [f"{money(each.price)}/{_PER[each.price_per]}" for each in resources], rank=3, right=True),
+            column("a day", [money(each.burn_per_day) for each in resources], right=True),
+            column("paid until", [moment(each.paid_until, zone=zone, today=now) for each in resources]),
+            column("spent", [money(each.spent, at_least=each.at_least) for each in resources], right=True),
             *_uncertain_column([each.uncertain.dollars for each in resources]),
-            _column("id", [printable(each.id) for each in resources], rank=2, least=_ID, middle=True),
-            *_several("account", [each.account for each in resources], rank=1),
-            *_several("generation", [each.generation.value for each in resources], rank=6),
-            _column("last seen", [moment(each.last_seen, zone=zone, today=now) for each in resources], rank=4),
-            _column("created", [moment(each.created_at, zone=zone, today=now) for each in resources], rank=7),
+            column("id", [printable(each.id) for each in resources], rank=2, least=_ID, middle=True),
+            *_verdict_column(resources),
+            *several("account", [each.account for each in resources], rank=1),
+            *several("generation", [each.generation.value for each in resources], rank=6),
+            column("last seen", [moment(each.last_seen, zone=zone, today=now) for each in resources], rank=4),
+            column("created", [moment(each.created_at, zone=zone, today=now) for each in resources], rank=7),
         ]
     )
     billed = [each for each in resources if each.billed]
@@ -203,16 +205,16 @@ def show_spend(view: SpendView, output: Output) -> None:
     output.say(f"From {full_moment(view.since, zone=zone)} to {full_moment(view.until, zone=zone)}")
     if view.by is By.RESOURCE:
         keys = [
-            _column("name", [label(row.name, otherwise=row.key) for row in rows], least=_NAME),
-            _column("id", [printable(row.key) for row in rows], rank=1, least=_ID, middle=True),
+            column("name", [label(row.name, otherwise=row.key) for row in rows], least=_NAME),
+            column("id", [printable(row.key) for row in rows], rank=1, least=_ID, middle=True),
         ]
     elif view.by is By.EPOCH:
         starts = [row.key if row.starts is None else full_moment(row.starts, zone=zone) for row in rows]
-        keys = [_column("epoch from", starts)]
+        keys = [column("epoch from", starts)]
     else:
-        keys = [_column(view.by.value, [printable(row.key) for row in rows], least=_NAME)]
+        keys = [column(view.by.value, [printable(row.key) for row in rows], least=_NAME)]
     if rows:
-        output.table([*keys, _column("spent", [money(row.amount) for row in rows], right=True)])
+        output.table([*keys, column("spent", [money(row.amount) for row in rows], right=True)])
     output.say(f"Total {money(view.total, at_least=view.at_least)}{uncertain(view.uncertain)}")
 
 
@@ -224,11 +226,11 @@ def show_calendar(view: CalendarView, output: Output) -> None:
     if first:
         output.table(
             [
-                _column("due", [moment(each.at, zone=zone, today=now) for each in first]),
-                _column("name", [label(each.name, otherwise=each.resource_id) for each in first], least=_NAME),
-                _column("amount", [money(each.amount) for each in first], right=True),
-                _column("id", [printable(each.resource_id) for each in first], rank=2, least=_ID, middle=True),
-                *_several("account", [each.account for each in first], rank=1),
+                column("due", [moment(each.at, zone=zone, today=now) for each in first]),
+                column("name", [label(each.name, otherwise=each.resource_id) for each in first], least=_NAME),
+                column("amount", [money(each.amount) for each in first], right=True),
+                column("id", [printable(each.resource_id) for each in first], rank=2, least=_ID, middle=True),
+                *several("account", [each.account for each in first], rank=1),
             ]
         )
     if rest:
@@ -236,32 +238,21 @@ def show_calendar(view: CalendarView, output: Output) -> None:
     output.say(f"{counted(len(view.charges), 'charge')}, {money(total(each.amount for each in view.charges))}")
 
 
-def _column(
-    title: str,
-    cells: Iterable[str],
-    *,
-    rank: int = 0,
-    right: bool = False,
-    least: int | None = None,
-    middle: bool = False,
-) -> Column:
-    return Column(title.upper(), tuple(cells), rank=rank, right=right, least=least, cut="middle" if middle else "end")
-
-
-def _several(title: str, cells: Sequence[str], *, rank: int) -> list[Column]:
-    """A column only where its cells differ."""
-    return [_column(title, cells, rank=rank)] if len(set(cells)) > 1 else []
-
-
 def _kind_column(kinds: Sequence[Kind]) -> list[Column]:
     """A column only where there is more than VMs."""
-    return [_column("kind", [kind.value for kind in kinds], rank=1)] if set(kinds) - {Kind.VM} else []
+    return [column("kind", [kind.value for kind in kinds], rank=1)] if set(kinds) - {Kind.VM} else []
+
+
+def _verdict_column(resources: Sequence[VmView]) -> list[Column]:
+    """A column only where a rule judges anything."""
+    cells = [NOTHING if each.verdict is None else each.verdict.value for each in resources]
+    return [column("verdict", cells, rank=1)] if any(each.verdict for each in resources) else []
 
 
 def _uncertain_column(amounts: Sequence[Decimal], *, rank: int = 1) -> list[Column]:
     """A column only where there is any doubt."""
     cells = [f"+ {money(amount)}" if amount else NOTHING for amount in amounts]
-    return [_column("uncertain", cells, rank=rank, right=True)] if any(amounts) else []
+    return [column("uncertain", cells, rank=rank, right=True)] if any(amounts) else []
 
 
 def _state(account: AccountStatus) -> str:

@@ -5,13 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from enum import StrEnum
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
+from fluence_costwatch.core.alert_views import AlertsView
+from fluence_costwatch.core.alerts import Silence
+from fluence_costwatch.core.budget_views import BudgetsView, ForecastView
+from fluence_costwatch.core.deletion_views import DeletionsView
+from fluence_costwatch.core.idle_views import ExplainView, IdleView
+from fluence_costwatch.core.messages import Message
+from fluence_costwatch.core.outbox import OutboxRow
 from fluence_costwatch.core.reconciled import ReconcileView
 from fluence_costwatch.core.spending import By, CalendarView, ExportRow, SpendView
-from fluence_costwatch.core.views import StatusView, VmsView
+from fluence_costwatch.core.views import StatusView, View, VmsView
 from fluence_costwatch.ports import Backup
+
+ROLLED_BACK: Final = (
+    "The database has lived through another number of cycles than the counter beside it says, as after a backup was put "
+    "back. Nothing is deleted meanwhile."
+)
 
 Policy = Literal["global", "per_vm"]
 Flavour = Literal["seed", "rich", "transition"]
@@ -37,6 +50,44 @@ class CheckLine:
     state: Literal["ok", "warning", "failed"]
     detail: str
     exit_code: int = 1
+
+
+class Period(StrEnum):
+    """What a report is about: the last whole day, or the last whole week from Monday on."""
+
+    DAY = "day"
+    WEEK = "week"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a silence is about; exactly one is given. `alert` is an alert's id, `resource` an id or a unique name."""
+
+    alert: str | None = None
+    resource: str | None = None
+    rule: str | None = None
+    account: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SilencesView(View):
+    """The silences that go on, by their end."""
+
+    silences: tuple[Silence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxView(View):
+    """The messages that wait, were given up or may not have arrived, in the order in which they were put in."""
+
+    rows: tuple[OutboxRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportView(View):
+    """A report as a digest tells it."""
+
+    message: Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +167,94 @@ class Program(Protocol):
 
     def calendar(self, config: str | None, *, days: int) -> CalendarView:
         """What falls due in the next days."""
+        ...
+
+    def budgets(self, config: str | None) -> BudgetsView:
+        """How far the budgets are used."""
+        ...
+
+    def forecast(self, config: str | None) -> ForecastView:
+        """What this day, week and month will have cost if nothing changes."""
+        ...
+
+    def alerts(self, config: str | None, *, everything: bool) -> AlertsView:
+        """The alerts that stand; with `everything` also those that are over."""
+        ...
+
+    def silences(self, config: str | None) -> SilencesView:
+        """The silences that go on."""
+        ...
+
+    def idle(self, config: str | None) -> IdleView:
+        """What every rule says of every resource."""
+        ...
+
+    def explain(self, config: str | None, *, vm: str) -> ExplainView:
+        """Why one resource, by id or unique name, is called what it is called."""
+        ...
+
+    def deletions(self, config: str | None, *, everything: bool) -> DeletionsView:
+        """The deletions that stand or are news; all with `everything`."""
+        ...
+
+    def deletion(self, config: str | None, *, id: str) -> DeletionsView:
+        """One deletion alone."""
+        ...
+
+    def outbox(self, config: str | None) -> OutboxView:
+        """The messages that wait, were given up or may not have arrived."""
+        ...
+
+    def report(self, config: str | None, *, period: Period) -> ReportView:
+        """What a digest of that period says."""
+        ...
+
+    def silence(self, config: str | None, *, subject: Subject, length: timedelta, reason: str) -> str:
+        """Tell nothing of `subject` for so long. This and all below return a sentence on what was done, and until when."""
+        ...
+
+    def end_silence(self, config: str | None, *, id: str) -> str:
+        """End a silence now."""
+        ...
+
+    def keep(self, config: str | None, *, vm: str, reason: str) -> str:
+        """Protect a resource until it is released."""
+        ...
+
+    def release(self, config: str | None, *, vm: str) -> str:
+        """Protect a resource no longer."""
+        ...
+
+    def lease(self, config: str | None, *, vm: str, until: datetime) -> str:
+        """Keep a resource until then."""
+        ...
+
+    def end_lease(self, config: str | None, *, vm: str) -> str:
+        """End what `lease` gave."""
+        ...
+
+    def approve(self, config: str | None, *, id: str, reason: str) -> str:
+        """Approve a deletion for the moment that is set for it."""
+        ...
+
+    def veto(self, config: str | None, *, id: str, reason: str) -> str:
+        """Stop a deletion."""
+        ...
+
+    def rolled_back(self, config: str | None) -> bool:
+        """Whether nothing is deleted until an operator has confirmed that the database is as it should be."""
+        ...
+
+    def accept_rollback(self, config: str | None) -> str:
+        """Confirm that."""
+        ...
+
+    def notify_test(self, config: str | None, *, target: str | None) -> Iterable[CheckLine]:
+        """Send a sample to one target, or to each."""
+        ...
+
+    def notify_retry(self, config: str | None, *, number: int) -> str:
+        """Queue a message again that was given up or may not have arrived."""
         ...
 
     def export(

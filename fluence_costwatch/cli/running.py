@@ -11,6 +11,7 @@ from fluence_costwatch.cli.arguments import parse_delay, parse_instant, parse_li
 from fluence_costwatch.cli.output import Output
 from fluence_costwatch.cli.program import (
     Auth,
+    CheckLine,
     DeleteBody,
     DemoOptions,
     Flavour,
@@ -75,12 +76,11 @@ def add_to(app: typer.Typer, program: Program) -> None:
 
     @app.command()
     def check(ctx: typer.Context) -> None:
-        """Check configuration, keys and database, and say what to mend."""
+        """Check configuration, keys, database, targets and signals, and say what to mend. Sends no message."""
         output = Output()
         code = 0
         for line in program.check(ctx.obj):
-            mark, style = _MARKS[line.state]
-            output.marked(mark, f"{printable(line.subject)}: {printable(line.detail)}", style=style)
+            show_check_line(line, output)
             if line.state == "failed":
                 code = code or line.exit_code
         if code:
@@ -141,3 +141,9 @@ def add_to(app: typer.Typer, program: Program) -> None:
                 next_billing_wobble=parse_delay(next_billing_wobble, option="--next-billing-wobble"),
             )
         )
+
+
+def show_check_line(line: CheckLine, output: Output) -> None:
+    """One line that begins with how it stands."""
+    mark, style = _MARKS[line.state]
+    output.marked(mark, f"{printable(line.subject)}: {printable(line.detail)}", style=style)
