@@ -311,8 +311,8 @@ class Daemon:
 
     def _turn(self, watcher: Watcher) -> None:
         begun = self._clock()
-        watcher.take_turn()
-        self._assessed_at = begun
+        if watcher.take_turn():
+            self._assessed_at = begun
         self._show_metrics()
         self._await_deletions(watcher)
         if self._overdue() is None:

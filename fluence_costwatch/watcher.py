@@ -18,6 +18,7 @@ from fluence_costwatch.core.drift_findings import judge_drift
 from fluence_costwatch.core.findings import Severity
 from fluence_costwatch.core.reconciliation import Against, drift_of
 from fluence_costwatch.core.resources import Generation
+from fluence_costwatch.core.self_monitoring import judge_finding_out
 from fluence_costwatch.cycle import Around, Turn, run_cycle
 from fluence_costwatch.deleting import Carried, carry_out_due
 from fluence_costwatch.errors import CostwatchError, FluenceError, FluenceUnavailable
@@ -116,13 +117,13 @@ class Watcher:
         self._deleting.close()
         self._cloud.close()
 
-    def take_turn(self) -> None:
-        """One turn. Whatever happens in it, the next one comes."""
+    def take_turn(self) -> bool:
+        """One turn. Whatever happens in it, the next one comes. Whether what is remembered was judged in it."""
         with self.turn:
-            if not (self._over or self._winding_up):
-                self._take_turn()
+            return not (self._over or self._winding_up) and self._take_turn()
 
-    def _take_turn(self) -> None:
+    def _take_turn(self) -> bool:
+        judged = False
         begun = time.monotonic()
         reason: str | None = "unexpected"
         try:
@@ -138,12 +139,14 @@ class Watcher:
                 around=self._around(),
                 clock=self._clock,
             )
+            judged = True
             self._alarm(None)
             reason = turn.failures[0].outcome if turn.failures else None
             self._tell(turn)
         except FluenceError as exc:
             reason = exc.reason
             log.warning("the account cannot be looked at", extra=facts(account=self.name, detail=exc))
+            self._post_finding_out(refusal=str(exc))
         except CostwatchError as exc:
             log.error("the cycle failed, nothing of it was kept", extra=facts(account=self.name, error=exc))
             self._alarm(exc)
@@ -155,6 +158,12 @@ class Watcher:
         if reason is None:
             self.answered = self.finished
         log.debug("cycle ended", extra=facts(account=self.name, seconds=f"{took.total_seconds():.3f}"))
+        return judged
+
+    def _post_finding_out(self, *, refusal: str | None) -> None:
+        patience = self._policy().terms.watched.patience
+        notice = judge_finding_out(self.name, refusal=refusal, patience=patience)
+        self._board.post(f"finding out {self.name}", notice)
 
     def _find_generations(self) -> None:
         """Find what serves the account, where that is left open: at first, again while a probe fails for a reason that
@@ -169,6 +178,7 @@ class Watcher:
             raise
         self._probe_again = any(probe.reason == FluenceUnavailable.reason for probe in probes)
         found = tuple(probe.generation for probe in probes if probe.answers or probe.generation in self.generations)
+        self._post_finding_out(refusal=None)
         if found != self.generations:
             self.watching = watching_of(self._account, self._settings, {self.name: found})
         for probe in probes:

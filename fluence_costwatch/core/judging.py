@@ -18,8 +18,8 @@ from fluence_costwatch.core.known import Known, KnownResource
 from fluence_costwatch.core.money import Usd
 from fluence_costwatch.core.resource_findings import judge_resources
 from fluence_costwatch.core.runway_findings import judge_runways
+from fluence_costwatch.core.self_monitoring import FINDING_OUT, judge_looks
 from fluence_costwatch.core.self_monitoring import KINDS as OF_LOOKS
-from fluence_costwatch.core.self_monitoring import judge_looks
 from fluence_costwatch.core.subjects import together
 from fluence_costwatch.core.views import Watched
 from fluence_costwatch.core.waste_findings import PATIENCE, judge_waste
@@ -98,5 +98,5 @@ def _unwatched(alerts: Iterable[Alert], watched: Watched) -> Iterator[Ending]:
         if listed is None:
             yield Ending(alert.fingerprint, f"account {alert.account!r} is no longer watched")
         # An account that finds its generations by asking has none until it has asked.
-        elif alert.kind in OF_LOOKS and listed and alert.rule not in listed:
+        elif alert.kind in OF_LOOKS and listed and alert.rule not in (*listed, FINDING_OUT):
             yield Ending(alert.fingerprint, f"{alert.rule} of account {alert.account!r} is no longer watched")

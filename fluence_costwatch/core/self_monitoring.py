@@ -22,6 +22,9 @@ from fluence_costwatch.core.untrusted import printable
 from fluence_costwatch.core.views import ANSWERED, Watched, WatchedAccount, burn_per_day
 from fluence_costwatch.core.wording import counted, money, span
 
+FINDING_OUT: Final = "finding out"
+"""The rule of an alert about an account whose generations could not be found."""
+
 KINDS: Final = ("api", "key", "stale", "suspicious")
 
 # Without a success for this long whole epochs begin unseen.
@@ -115,6 +118,30 @@ def judge_looks(
     return Judged(tuple(findings), tuple(endings))
 
 
+def judge_finding_out(account: str, *, refusal: str | None, patience: timedelta) -> Judged:
+    """Where an account's generations are to be found by asking: that none answers (`refusal` is what was said), or that
+    they are found. No look is remembered of such an account, so nothing else tells of it."""
+    if refusal is None:
+        fingerprint = fingerprint_of("api", account, None, FINDING_OUT)
+        return Judged(endings=(Ending(fingerprint, "a generation of the API answers"),))
+    return Judged(
+        findings=(
+            Finding(
+                kind="api",
+                severity=Severity.WARNING,
+                account=account,
+                resource_id=None,
+                rule=FINDING_OUT,
+                summary=f"No generation of the API answers for account {account!r}",
+                means=f"Nothing is known of what it costs. {printable(refusal, limit=_LONGEST_DETAIL)}",
+                advice=f"Check its key, api_url and generation; `{COMMAND} check` asks the marketplace now.",
+                telling=Telling.STATE,
+                patience=patience,
+            ),
+        )
+    )
+
+
 def _looks_of(
     account: WatchedAccount, record: KnownAccount | None, records: Sequence[KnownResource]
 ) -> Iterator[_Seen]:
@@ -160,6 +187,8 @@ def _troubles(seen: _Seen, *, patience: timedelta, now: datetime) -> Iterator[Fi
             f"{seen.where} has not been looked at since {seen.last}, though it answered then",
             means=_unseen(seen),
             advice=f"See in the daemon's log what keeps it from looking; `{COMMAND} check` asks the marketplace now.",
+            # After a longer pause of the daemon, the account whose turn comes first finds all others overdue.
+            patience=patience / 3,
         )
 
 
