@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from fluence_costwatch.cli.program import CheckLine, DemoOptions, Looked, SimulateOptions
+from fluence_costwatch.cli.program import (
+    CheckLine,
+    DemoOptions,
+    Looked,
+    OutboxView,
+    Period,
+    ReportView,
+    SilencesView,
+    SimulateOptions,
+    Subject,
+)
 from fluence_costwatch.core import spending, views
+from fluence_costwatch.core.alert_views import AlertsView
+from fluence_costwatch.core.budget_views import BudgetsView, ForecastView
+from fluence_costwatch.core.deletion_views import DeletionsView
+from fluence_costwatch.core.idle_views import ExplainView, IdleView
 from fluence_costwatch.core.reconciled import ReconcileView, Skipped
 from fluence_costwatch.core.reconciliation import Comparison
 from fluence_costwatch.core.spending import By, CalendarView, ExportRow, SpendView
@@ -17,10 +31,13 @@ from fluence_costwatch.core.views import StatusView, VmsView, Watched
 from fluence_costwatch.ports import Backup
 from tests.known import NOW, Facts, watched
 
+V = TypeVar("V")
+
 
 @dataclass
 class FakeProgram:
-    """`asked` holds the arguments of the last call; `fails` is raised by every one."""
+    """`asked` holds the arguments of the last call; `fails` is raised by every one. `shown` are the views of the commands
+    that facts alone do not make, by the command; `done` is the sentence on what was written."""
 
     facts: Facts = Facts()
     watched: Watched = field(default_factory=watched)
@@ -30,6 +47,9 @@ class FakeProgram:
     findings: tuple[str, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    shown: dict[str, Any] = field(default_factory=dict)
+    done: str = "It is done."
+    is_rolled_back: bool = False
     asked: dict[str, Any] = field(default_factory=dict)
 
     def now(self) -> datetime:
@@ -98,6 +118,85 @@ class FakeProgram:
     def db_rebuild(self, config: str | None) -> Sequence[str]:
         self._note(config=config)
         return self.findings
+
+    def budgets(self, config: str | None) -> BudgetsView:
+        return self._view(BudgetsView, "budgets", config=config)
+
+    def forecast(self, config: str | None) -> ForecastView:
+        return self._view(ForecastView, "forecast", config=config)
+
+    def alerts(self, config: str | None, *, everything: bool) -> AlertsView:
+        return self._view(AlertsView, "alerts", config=config, everything=everything)
+
+    def silences(self, config: str | None) -> SilencesView:
+        return self._view(SilencesView, "silences", config=config)
+
+    def idle(self, config: str | None) -> IdleView:
+        return self._view(IdleView, "idle", config=config)
+
+    def explain(self, config: str | None, *, vm: str) -> ExplainView:
+        return self._view(ExplainView, "explain", config=config, vm=vm)
+
+    def deletions(self, config: str | None, *, everything: bool) -> DeletionsView:
+        return self._view(DeletionsView, "deletions", config=config, everything=everything)
+
+    def deletion(self, config: str | None, *, id: str) -> DeletionsView:
+        view = self._view(DeletionsView, "deletions", config=config, id=id)
+        return replace(view, deletions=tuple(one for one in view.deletions if one.id == id))
+
+    def outbox(self, config: str | None) -> OutboxView:
+        return self._view(OutboxView, "outbox", config=config)
+
+    def report(self, config: str | None, *, period: Period) -> ReportView:
+        return self._view(ReportView, "report", config=config, period=period)
+
+    def silence(self, config: str | None, *, subject: Subject, length: timedelta, reason: str) -> str:
+        return self._done(config=config, subject=subject, length=length, reason=reason)
+
+    def end_silence(self, config: str | None, *, id: str) -> str:
+        return self._done(config=config, ended=id)
+
+    def keep(self, config: str | None, *, vm: str, reason: str) -> str:
+        return self._done(config=config, kept=vm, reason=reason)
+
+    def release(self, config: str | None, *, vm: str) -> str:
+        return self._done(config=config, released=vm)
+
+    def lease(self, config: str | None, *, vm: str, until: datetime) -> str:
+        return self._done(config=config, leased=vm, until=until)
+
+    def end_lease(self, config: str | None, *, vm: str) -> str:
+        return self._done(config=config, lease_ended=vm)
+
+    def approve(self, config: str | None, *, id: str, reason: str) -> str:
+        return self._done(config=config, approved=id, reason=reason)
+
+    def veto(self, config: str | None, *, id: str, reason: str) -> str:
+        return self._done(config=config, vetoed=id, reason=reason)
+
+    def rolled_back(self, config: str | None) -> bool:
+        self._note(config=config)
+        return self.is_rolled_back
+
+    def accept_rollback(self, config: str | None) -> str:
+        return self._done(config=config, confirmed=True)
+
+    def notify_test(self, config: str | None, *, target: str | None) -> Iterable[CheckLine]:
+        self._note(config=config, target=target)
+        return self.lines
+
+    def notify_retry(self, config: str | None, *, number: int) -> str:
+        return self._done(config=config, number=number)
+
+    def _view(self, kind: type[V], command: str, **arguments: Any) -> V:
+        self._note(**arguments)
+        view = self.shown[command]
+        assert isinstance(view, kind)
+        return view
+
+    def _done(self, **arguments: Any) -> str:
+        self._note(**arguments)
+        return self.done
 
     def _note(self, **arguments: Any) -> None:
         self.asked = arguments

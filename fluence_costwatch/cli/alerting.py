@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, tzinfo
 from typing import Annotated
 
 import typer
@@ -12,6 +11,7 @@ from fluence_costwatch.cli.columns import column
 from fluence_costwatch.cli.output import Output
 from fluence_costwatch.cli.program import Program, SilencesView, Subject
 from fluence_costwatch.cli.reading import AsJson
+from fluence_costwatch.cli.tables import Column
 from fluence_costwatch.cli.texts import counted, full_moment, moment
 from fluence_costwatch.core import shapes, told_shapes
 from fluence_costwatch.core.alert_views import AlertsView, AlertView
@@ -91,8 +91,9 @@ def show_alerts(view: AlertsView, output: Output) -> None:
                 column("id", [each.alert.id for each in view.alerts]),
                 column("severity", [each.alert.severity.value for each in view.alerts]),
                 column("kind", [each.alert.kind for each in view.alerts], rank=2),
-                column("state", [_state(each, zone=zone, now=now) for each in view.alerts], rank=1),
+                column("state", [_state(each) for each in view.alerts]),
                 column("since", [moment(each.alert.since, zone=zone, today=now) for each in view.alerts], rank=3),
+                *_endings(view),
                 column("what", [printable(each.alert.summary, limit=300) for each in view.alerts], least=24),
             ]
         )
@@ -123,13 +124,16 @@ def show_silences(view: SilencesView, output: Output) -> None:
     )
 
 
-def _state(view: AlertView, *, zone: tzinfo, now: datetime) -> str:
-    alert = view.alert
-    if alert.state is AlertState.RESOLVED:
-        return f"resolved {moment(alert.resolved_at, zone=zone, today=now)}"
-    if view.silence is None:
-        return alert.state.value
-    return f"{alert.state}, silenced until {moment(view.silence.until, zone=zone, today=now)}"
+def _state(view: AlertView) -> str:
+    going_on = view.alert.state is not AlertState.RESOLVED
+    return "silenced" if going_on and view.silence is not None else view.alert.state.value
+
+
+def _endings(view: AlertsView) -> list[Column]:
+    """Until when alerts are silenced, or when they ended; a column only where any is or did."""
+    ends = [each.alert.resolved_at or (None if each.silence is None else each.silence.until) for each in view.alerts]
+    cells = [moment(end, zone=view.zone, today=view.as_of) for end in ends]
+    return [column("until", cells, rank=4)] if any(ends) else []
 
 
 def _about(silence: Silence) -> str:

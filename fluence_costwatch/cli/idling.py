@@ -110,7 +110,9 @@ def show_idle(view: IdleView, output: Output) -> None:
             ),
         ]
     )
-    idle = {(each.account, each.resource_id): each for each in found if each.verdict is IdleVerdict.IDLE}
+    # Of several rules the one by which it has been idle longest says what that has cost.
+    by_cost = sorted(found, key=lambda each: (each.wasted or ZERO).micros)
+    idle = {(each.account, each.resource_id): each for each in by_cost if each.verdict is IdleVerdict.IDLE}
     unpriced = any(each.wasted is None for each in idle.values())
     wasted = total(each.wasted or ZERO for each in idle.values())
     output.say(f"{counted(len(idle), 'machine')} idle, {money(wasted, at_least=unpriced)} wasted so far")
