@@ -115,12 +115,17 @@ def _finding(
             return _about(
                 deletion,
                 Severity.CRITICAL,
-                f"{name} could not be deleted" if deletion.requested_at else f"{name} was not deleted",
+                _failed(deletion, name=name),
                 means=f"It bills on. Known is: {because}.",
                 advice=f"`fluence-costwatch deletions show {deletion.id}` tells its story.",
                 telling=Telling.STATE,
             )
     return None
+
+
+def _failed(deletion: Deletion, *, name: str) -> str:
+    was_proven = any(step.state is DeletionState.VERIFIED for step in deletion.history)
+    return f"{name} is listed again after it was gone" if was_proven else f"{name} could not be deleted"
 
 
 def _is_near(deletion: Deletion, situation: Situation, *, now: datetime) -> bool:

@@ -18,7 +18,8 @@ from fluence_costwatch.core.grounds import MACHINES, Situation, breaches, ground
 from fluence_costwatch.core.history import Presence, ResourceState
 from fluence_costwatch.core.idleness import Reading
 from fluence_costwatch.core.known import KnownResource
-from fluence_costwatch.core.resources import Identity, Resource
+from fluence_costwatch.core.outcomes import explain_absence
+from fluence_costwatch.core.resources import Identity, Kind, Resource
 from fluence_costwatch.core.rules import Condition
 from fluence_costwatch.core.timing import is_allowed, moment_for, pace_of
 from fluence_costwatch.core.wording import counted, instant, span
@@ -92,27 +93,32 @@ def deletions_of_a_day(deletions: Sequence[Deletion], *, now: datetime) -> tuple
     )
 
 
-def fleet_at_start_of_day(situation: Situation, *, account: str, now: datetime) -> int:
-    """How many machines that bill the account had 24 hours ago, or when it was first looked at, if that is later."""
+def fleet_at_start_of_day(situation: Situation, *, account: str, ground: Ground = Ground.IDLE, now: datetime) -> int:
+    """How many machines that bill the account had 24 hours ago, or when it was first looked at, if that is later.
+
+    Records to reclaim are counted where one of them is to go, addresses where one is released.
+    """
+    kinds = (*MACHINES, Kind.PUBLIC_IP) if ground is Ground.RELEASE else MACHINES
     ours = {one.identity for one in deletions_of_a_day(situation.deletions, now=now)}
     machines = [
         record
         for identity, record in situation.records.items()
-        if identity.account == account and record.state.kind in MACHINES
+        if identity.account == account and record.state.kind in kinds
     ]
     first_look = min((record.state.first_seen for record in machines), default=now)
     start = max(now - DAY, first_look)
     return sum(
         min(record.state.first_seen, record.state.created_at or record.state.first_seen) <= start
         and record.last_seen >= start
-        and (record.state.billed or record.state.identity in ours)
+        and (record.state.billed or record.state.identity in ours or ground is Ground.RECLAIM)
         for record in machines
     )
 
 
-def most_of_fleet(situation: Situation, *, account: str, now: datetime) -> int:
+def most_of_fleet(situation: Situation, *, account: str, ground: Ground = Ground.IDLE, now: datetime) -> int:
     """How many deletions in 24 hours `max_fleet_share` allows the account."""
-    share = situation.policy.max_fleet_share * fleet_at_start_of_day(situation, account=account, now=now)
+    fleet = fleet_at_start_of_day(situation, account=account, ground=ground, now=now)
+    share = situation.policy.max_fleet_share * fleet
     return int(share.to_integral_value(ROUND_CEILING)) if share > 0 else 0
 
 
@@ -164,6 +170,9 @@ def _doubtful_facts(deletion: Deletion, found: Examined, situation: Situation, *
         if fresh.suspicious is not False:
             lacks = "there is no earlier one to compare it with" if fresh.suspicious is None else "it lacks too much"
             yield Refusal(f"the list is suspicious: {lacks}")
+        vanished, known = _vanished(deletion, fresh, situation, now=now)
+        if vanished >= 2 and 2 * vanished >= known:
+            yield Refusal(f"{vanished} of {known} resources of the last 24 hours have vanished, and not by us")
         if fresh.clock_ahead is None:
             yield Refusal("the marketplace does not say what time it is")
         elif abs(fresh.clock_ahead) > CLOCKS_MAY_DIFFER_BY:
@@ -176,13 +185,30 @@ def _doubtful_facts(deletion: Deletion, found: Examined, situation: Situation, *
         yield Refusal("what is remembered of the account is stale")
 
 
+def _vanished(deletion: Deletion, fresh: FreshList, situation: Situation, *, now: datetime) -> tuple[int, int]:
+    """How many of the resources that the lists have shown within a day are not in the fresh one, though CostWatch has not
+    ended them, and of how many. Half a fleet may go by its owner's hand; that is no moment to delete more."""
+    account, generation = deletion.identity.account, deletion.generation
+    ours = explain_absence(situation.deletions, account=account, sent_at=fresh.sent_at)
+    lately = {
+        identity.id
+        for identity, record in situation.records.items()
+        if identity.account == account
+        and record.state.generation is generation
+        and not record.state.retired
+        and record.last_seen > now - DAY
+    }
+    expected = lately - (ours - {one.identity.id for one in fresh.resources})
+    return len(expected - {one.identity.id for one in fresh.resources}), len(expected)
+
+
 def _caps(deletion: Deletion, situation: Situation, *, now: datetime) -> Iterator[Refusal]:
     policy, account = situation.policy, deletion.identity.account
     done = deletions_of_a_day(situation.deletions, now=now)
     if len(done) >= policy.max_per_day:
         yield Refusal(f"max_per_day is reached: {counted(len(done), 'deletion')} in 24 hours")
     own = sum(one.identity.account == account for one in done)
-    most = most_of_fleet(situation, account=account, now=now)
+    most = most_of_fleet(situation, account=account, ground=deletion.ground, now=now)
     if own >= most:
         yield Refusal(
             f"max_fleet_share is reached: {counted(own, 'deletion')} in 24 hours, {most} allowed for this fleet"

@@ -49,7 +49,8 @@ def policy(**facts: Any) -> dict[str, Any]:
 
 
 def listed(**facts: Any) -> dict[str, Any]:
-    return {"fresh": fresh(replace(RESOURCE, **facts))}
+    others = [one for one in fresh().resources if one.identity != RESOURCE.identity]
+    return {"fresh": fresh(replace(RESOURCE, **facts), *others)}
 
 
 def clock(**facts: Any) -> dict[str, Any]:
@@ -96,6 +97,7 @@ ALONE: tuple[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any], str], ..
     ("a list from the future", {}, {"fresh": fresh(sent_at=NOW + HOUR)}, {}, "clock was changed"),
     ("an empty list", {}, {"fresh": replace(fresh(), resources=())}, {}, "does not show it once"),
     ("a list that shows it twice", {}, {"fresh": fresh(RESOURCE, RESOURCE)}, {}, "does not show it once"),
+    ("half a list", {}, {"fresh": fresh(*(machine(f"0xwork{n}").resource for n in range(4)), RESOURCE)}, {}, "5 of 10"),
     ("a suspicious list", {}, {"fresh": fresh(suspicious=True)}, {}, "suspicious"),
     ("a list with nothing before it", {}, {"fresh": fresh(suspicious=None)}, {}, "no earlier one"),
     ("a server without a clock", {}, {"fresh": fresh(clock_ahead=None)}, {}, "what time it is"),
@@ -265,6 +267,40 @@ def test_a_budget_must_still_be_over(forecast: str, kept: bool) -> None:
     it = deletion(ground=Ground.BUDGET, rule="prod")
 
     assert kept is bool(refusals(it, examined(), situation(statuses=(over(forecast),)), now=NOW))
+
+
+def test_a_record_is_reclaimed_though_nothing_else_is_left() -> None:
+    record = machine(status="Terminated", billed=False, listed={"reserved": Usd.parse("0.3"), "next_charge_at": None})
+    around = situation(records=fleet(record), **policy(reclaim=True))
+    it = deletion(ground=Ground.RECLAIM, rule="reclaim", notified_at=NOW - 2 * HOUR)
+
+    assert () == refusals(it, examined(fresh=fresh(record.resource)), around, now=NOW)
+
+
+def test_an_address_is_released_after_the_last_machine() -> None:
+    terms: dict[str, Any] = {"generation": Generation.CLOUD_V2}
+    vm = machine("vm-1", presence=Presence.GONE, status="terminated", last_seen="2026-03-02 12:00", **terms)
+    address = machine(
+        "ip-1", kind=Kind.PUBLIC_IP, status="ready", listed={"attached_to": ("vm-1",), "next_charge_at": None}, **terms
+    )
+    deleted = replace(asked_for("vm-1", hours_ago=30), generation=Generation.CLOUD_V2)
+    around = situation(
+        records=fleet(vm, address),
+        configured=frozenset({("main", Generation.CLOUD_V2)}),
+        deletions=(deleted,),
+        **policy(release_public_ips=True),
+    )
+    it = deletion(
+        ground=Ground.RELEASE,
+        rule="release_public_ips",
+        kind=Kind.PUBLIC_IP,
+        identity=address.state.identity,
+        target_id="ip-1",
+        generation=Generation.CLOUD_V2,
+        notified_at=NOW - 25 * HOUR,
+    )
+
+    assert () == refusals(it, examined(fresh=fresh(address.resource)), around, now=NOW)
 
 
 def test_a_machine_that_may_be_busy_does_not_go_for_a_budget() -> None:
