@@ -9,23 +9,33 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True)
 class VetoPage:
-    """A deletion as its page shows it: facts by their heading, in plain text. `can_be_vetoed` while nothing was sent yet."""
+    """A deletion as its page shows it, in plain text.
 
-    title: str
-    state: str
-    facts: tuple[tuple[str, str], ...]
-    can_be_vetoed: bool
+    `heading` is the fact, `name` what it is about, `happens` what comes of it and when, `facts` the rest by headings.
+    `effect` is what the button does; empty where there is nothing to stop. `done`: this request has stopped it.
+    """
+
+    heading: str
+    name: str
+    happens: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...] = ()
+    effect: str = ""
+    done: bool = False
 
 
 class Acts(Protocol):
     """Everything is called in threads of the server, several at once, and raises CostwatchError where it cannot be done."""
 
     def deletion(self, deletion_id: str, *, token: str) -> VetoPage | None:
-        """The page of a deletion; None where there is none of that id or the token is not its own. Changes nothing."""
+        """The page of a deletion that waits, or was vetoed. Changes nothing.
+
+        None where there is no such one or the token is not its own: which of both is not told.
+        """
         ...
 
     def veto(self, deletion_id: str, *, token: str, actor: str, reason: str) -> VetoPage | None:
-        """Veto it if that can still be done, and its page afterwards; None as for `deletion`."""
+        """Veto it if that can still be done, and its page afterwards; None as for `deletion`. A second veto changes
+        nothing."""
         ...
 
     def beat(self, token: str) -> bool:
@@ -33,5 +43,8 @@ class Acts(Protocol):
         ...
 
     def answer(self, name: str, *, query: Mapping[str, str]) -> Mapping[str, Any] | None:
-        """The JSON that the command `name --json` prints; None where there is no such reading command."""
+        """The JSON that the command `name --json` prints; None where there is no such reading command.
+
+        Raises UnusableOption where `query` cannot be understood, UnknownName where it names what is not there.
+        """
         ...

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from fluence_costwatch import __version__
-from fluence_costwatch.errors import CostwatchError
+from fluence_costwatch.errors import CostwatchError, UnknownName, UnusableOption
 from fluence_costwatch.web.acts import Acts
 from fluence_costwatch.web.health import Health
 from fluence_costwatch.web.veto import PATH, VetoRoute
 
 # The text format 0.0.4 is in every Accept header of Prometheus, and the quickest to render.
 EXPOSITION: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+_HOW_TO_BEAT: Final = "A heartbeat is sent, not opened: curl -X POST ADDRESS. Nothing was noted.\n"
 
 _PAGE: Final = f"""\
 <!DOCTYPE html>
@@ -75,14 +78,23 @@ def build_app(
             return PlainTextResponse("not noted, try again\n", status_code=503)
         return PlainTextResponse("noted\n") if known else PlainTextResponse("no such token\n", status_code=404)
 
+    async def explain_beat(_: Request) -> Response:
+        return PlainTextResponse(_HOW_TO_BEAT, status_code=405, headers={"Allow": "POST"})
+
     async def answer(request: Request) -> Response:
+        asked = request.query_params.multi_items()
+        query = dict(asked)
+        if len(query) < len(asked):
+            return _json({"error": "an option is given twice"}, status=400)
         try:
-            said = await run_in_threadpool(
-                acts.answer, request.path_params["name"], query=dict(request.query_params.items())
-            )
+            said = await run_in_threadpool(acts.answer, request.path_params["name"], query=query)
+        except UnusableOption as error:
+            return _json({"error": str(error)}, status=400)
+        except UnknownName as error:
+            return _json({"error": str(error)}, status=404)
         except CostwatchError as error:
-            return JSONResponse({"error": str(error)}, status_code=400 if error.exit_code == 2 else 503)
-        return JSONResponse({"error": "no such figures"}, status_code=404) if said is None else JSONResponse(said)
+            return _json({"error": str(error)}, status=503)
+        return _json({"error": "no such figures"}, status=404) if said is None else _json(said)
 
     app = Starlette(
         routes=[
@@ -94,6 +106,7 @@ def build_app(
             Route(PATH, veto.show, methods=["GET"]),
             Route(PATH, veto.veto, methods=["POST"]),
             Route("/heartbeat/{token}", beat, methods=["POST"]),
+            Route("/heartbeat/{token}", explain_beat, methods=["GET"]),
         ]
     )
     # A redirect would name the host that the request named.
@@ -115,3 +128,8 @@ def _state(request: Request, trouble: str | None) -> Response:
         return PlainTextResponse("ok\n")
     reason = trouble if request.scope["may_read"] else "not ok"
     return PlainTextResponse(f"{reason}\n", status_code=503)
+
+
+def _json(said: Mapping[str, Any], *, status: int = 200) -> Response:
+    # As the commands print it: all but ASCII is escaped, halves of surrogate pairs in names too.
+    return Response(f"{json.dumps(said)}\n", status_code=status, media_type="application/json")

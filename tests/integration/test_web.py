@@ -5,12 +5,14 @@ import http.client
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
 from fluence_costwatch.errors import ListenFailed
 from fluence_costwatch.web.health import Health
 from fluence_costwatch.web.server import WebServer
+from tests.servers.acts import ScriptedActs
 
 PLAIN = b"fluence_costwatch_up 1.0\n"
 GZIP = gzip.compress(PLAIN)
@@ -18,24 +20,20 @@ GZIP = gzip.compress(PLAIN)
 Serve = Callable[..., tuple[str, int]]
 
 
+def server(host: str, port: int, **facts: Any) -> WebServer:
+    plain: dict[str, Any] = {"health": Health, "acts": ScriptedActs(), "token": None, "metrics_without_token": False}
+    return WebServer(host, port, metrics=lambda: (PLAIN, GZIP), **(plain | facts))
+
+
 @pytest.fixture
 def serve() -> Iterator[Serve]:
     """Starts a server on a free port of loopback; all are stopped at the end."""
     with ExitStack() as running:
 
-        def start(
-            *, health: Callable[[], Health] = Health, token: str | None = None, metrics_without_token: bool = False
-        ) -> tuple[str, int]:
-            server = WebServer(
-                "127.0.0.1",
-                0,
-                metrics=lambda: (PLAIN, GZIP),
-                health=health,
-                token=token,
-                metrics_without_token=metrics_without_token,
-            )
-            running.callback(server.stop)
-            return server.start()
+        def start(**facts: Any) -> tuple[str, int]:
+            one = server("127.0.0.1", 0, **facts)
+            running.callback(one.stop)
+            return one.start()
 
         yield start
 
@@ -217,25 +215,16 @@ def test_a_taken_port_is_told_in_a_sentence(serve: Serve) -> None:
     host, port = serve()
 
     with pytest.raises(ListenFailed, match=rf"cannot listen on 127\.0\.0\.1:{port}: Address already in use\. Stop"):
-        WebServer(
-            host, port, metrics=lambda: (b"", b""), health=Health, token=None, metrics_without_token=False
-        ).start()
+        server(host, port).start()
 
 
 def test_an_address_that_is_not_ours_is_told_in_a_sentence() -> None:
     with pytest.raises(ListenFailed, match=r"cannot listen on 192\.0\.2\.1:0: "):
-        WebServer(
-            "192.0.2.1", 0, metrics=lambda: (b"", b""), health=Health, token=None, metrics_without_token=False
-        ).start()
+        server("192.0.2.1", 0).start()
 
 
 def test_after_stop_the_port_is_free_and_a_second_stop_is_harmless() -> None:
-    def server(port: int) -> WebServer:
-        return WebServer(
-            "127.0.0.1", port, metrics=lambda: (PLAIN, GZIP), health=Health, token=None, metrics_without_token=False
-        )
-
-    first = server(0)
+    first = server("127.0.0.1", 0)
     first.stop()
     _, port = first.start()
     assert 200 == Answer(("127.0.0.1", port), "/metrics").status
@@ -245,7 +234,7 @@ def test_after_stop_the_port_is_free_and_a_second_stop_is_harmless() -> None:
 
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=5)
-    second = server(port)
+    second = server("127.0.0.1", port)
     assert ("127.0.0.1", port) == second.start()
     second.stop()
 
