@@ -63,7 +63,7 @@ def vm_v3(number: int) -> dict[str, object]:
         "publicIp": f"198.51.{number // 256 % 256}.{number % 256}",
         "ports": [{"port": 22, "protocol": "tcp"}],
         "reservedBalance": ".30697",
-        "totalSpent": "2.45576",
+        "totalSpent": "3.99061",
         "createdAt": "2025-11-03T09:14:22Z",
         "nextBillingAt": "2025-11-16T09:17:40Z",
         "statusChangedAt": "2025-11-03T09:17:40Z",
