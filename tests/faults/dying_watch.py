@@ -1,39 +1,88 @@
 """A watch that dies at its n-th step, for many n: `python -m tests.faults.dying_watch FOLDER WHEN FIRST STRIDE`.
 
-The looks of one scripted run are recorded once. Then, for each n, a forked process watches them until it dies between
-two calls of a port, and another one begins again from the database and watches to the end: with the look in which the
-first one died (WHEN is "again"), or, as after a longer pause, with the one after it ("later"). A line of JSON for
-each n says what the ledger then holds; the first line is that of a run without a death.
+The looks of one scripted run are recorded once. Cycles over them and deliveries take turns: these are the acts. Then, for
+each n, a forked process does one act after the other until it dies between two calls of a port, and another one begins
+again from what is left and goes on to the end: with the act in which the first one died (WHEN is "again"), or, as after a
+longer pause, with the one after it ("later"). A line of JSON for each n says what there is in the end; the first line is
+that of a run without a death.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from fluence_costwatch.core import judging
+from fluence_costwatch.core.alerting import is_told
+from fluence_costwatch.core.alerts import Alert, AlertState
+from fluence_costwatch.core.budgets import Budget, Window
+from fluence_costwatch.core.composing import RESOLVED_TAG
 from fluence_costwatch.core.epochs import EpochGrid
+from fluence_costwatch.core.findings import Severity, Telling
 from fluence_costwatch.core.history import Judgement
-from fluence_costwatch.core.resources import Generation
-from fluence_costwatch.cycle import Watching, run_cycle
+from fluence_costwatch.core.idleness import Reading as SignalReading
+from fluence_costwatch.core.messages import Message
+from fluence_costwatch.core.money import Usd
+from fluence_costwatch.core.outbox import Attempt, Delivery, DigestEvery, OutboxRow, Route
+from fluence_costwatch.core.resources import Generation, Identity, Resource
+from fluence_costwatch.core.routing import routes_of
+from fluence_costwatch.core.rules import Condition, Rule, Signal
+from fluence_costwatch.core.selectors import Selector
+from fluence_costwatch.core.wording import sentence
+from fluence_costwatch.cycle import Around, Watching, run_cycle
+from fluence_costwatch.delivery import Unrecorded, deliver
 from fluence_costwatch.errors import FluenceError
 from fluence_costwatch.ports import Listing
 from fluence_costwatch.store import open_reading, open_store, rebuild_database, verify_database
+from tests.faults.deaths import Stepping, Steps, die
 from tests.rig import Nowhere, Rig, a_policy, rig
 
-DIED = 77
 HOUR = timedelta(hours=1)
 BETWEEN_LOOKS = timedelta(minutes=10)
+LOOKS = 17
 START = datetime(2026, 3, 1, 14, 0, tzinfo=UTC)
+FIRST_LOOK = START + 3 * HOUR
+
+# What is told, and to whom. "flaky" takes nothing for an hour.
+ROUTES = (
+    Route("ops", Severity.INFO, digest=DigestEvery.DAILY),
+    Route("flaky", Severity.WARNING),
+    Route("money", Severity.INFO, kinds=("budget", "forecast")),
+)
+DOWN_FROM, DOWN_UNTIL = FIRST_LOOK + timedelta(minutes=35), FIRST_LOOK + timedelta(minutes=95)
+IDLE_FROM, IDLE_UNTIL = FIRST_LOOK + timedelta(minutes=25), FIRST_LOOK + timedelta(minutes=105)
+CPU = Condition(Signal.CPU, below=Decimal("0.03"))
 WATCHING = Watching("main", ((Generation.VMS_V3, Judgement(grid=EpochGrid(length=HOUR))),))
-POLICY = a_policy(WATCHING)
+
+
+def _budget(name: str, limit: str, window: Window, **facts: Any) -> Budget:
+    return Budget(name, Usd.parse(limit), window, UTC, **facts)
+
+
+POLICY = a_policy(
+    WATCHING,
+    routes=ROUTES,
+    interval=BETWEEN_LOOKS,
+    rules=(Rule("idle-vm", (CPU,), timedelta(minutes=10), timedelta(0), select=Selector(names=("late",))),),
+    budgets=(
+        _budget("all", "8.70", Window.DAY),
+        _budget("hourly", "1.90", Window.EPOCH),
+        _budget("late", "1.20", Window.TOTAL, select=Selector(names=("late",)), forecast_thresholds=()),
+    ),
+)
+POLICY = replace(
+    POLICY,
+    judging=judging.Policy(watched=POLICY.terms.watched, repeat=timedelta(minutes=65)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +91,15 @@ class Look:
 
     at: datetime
     answer: Listing | FluenceError
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Something that the daemon does at one instant: a cycle over that look, or a delivery to that target."""
+
+    at: datetime
+    look: Look | None = None
+    target: str = ""
 
 
 class Recorder:
@@ -66,30 +124,46 @@ class Recorder:
 
 
 def recorded(path: Path) -> list[Look]:
-    """Two machines that are older than the watch, a third that comes, one that goes, a new price and an outage.
+    """Two machines that are older than the watch, a third that comes, one that goes, a new price, a status that nobody
+    knows for half an hour, and an outage of as long.
 
-    All of it is more than two looks away from the boundaries, five minutes before each hour.
+    All that matters to the ledger is more than two looks away from the boundaries, five minutes before each hour.
     """
     with rig(path, start=START, generation=Generation.VMS_V3, epoch=HOUR) as watch:
         recorder = Recorder(watch)
         watch.cloud = recorder  # type: ignore[assignment]  # it does what the rig asks of a cloud
         changed = watch.market.create("changed", "0.298160")
         deleted = watch.market.create("deleted", "1.25")
-        watch.advance(3 * HOUR)
+        watch.advance(FIRST_LOOK - START)
         watch.poll()
-        for number in range(15):
-            if number == 1:
+        for number in range(1, LOOKS + 1):
+            if number == 2:
                 watch.market.set_price(changed, "0.31")
                 watch.market.create("late", "0.5")
+            elif number == 3:
+                watch.market.set_status(changed, "Hibernating", billed=True)
             elif number == 6:
-                watch.market.misbehave("status", times=1)
-            elif number == 8:
+                watch.market.set_status(changed, None)
+            elif number == 7:
+                watch.market.misbehave("status", times=4)
+            elif number == 14:
                 watch.market.delete(deleted)
             watch.advance(BETWEEN_LOOKS)
             watch.poll()
         if wrong := watch.unequal():
             raise AssertionError(f"the run itself does not equal the books: {wrong}")
         return recorder.looks
+
+
+def acts_over(looks: Sequence[Look]) -> list[Act]:
+    """A cycle for each look, each followed by deliveries; in the end more of these, as time goes on."""
+    acts = []
+    for look in looks:
+        acts.append(Act(look.at, look=look))
+        acts += [Act(look.at + timedelta(seconds=5), target=route.target) for route in ROUTES]
+    for late in (1, 2):
+        acts += [Act(looks[-1].at + late * BETWEEN_LOOKS / 2, target=route.target) for route in ROUTES]
+    return acts
 
 
 class Played:
@@ -104,108 +178,191 @@ class Played:
         return self._answer
 
 
-class Steps:
-    """Counts the steps between calls, and ends the process without a last word at the one that is fatal."""
+class Exporters:
+    """What the machines say of themselves: they do nothing for a while."""
 
-    def __init__(self, *, fatal: int) -> None:
-        self._fatal = fatal
-        self.count = 0
-
-    def take(self) -> None:
-        self.count += 1
-        if self.count == self._fatal:
-            os._exit(DIED)
+    def gather(
+        self, conditions: Iterable[Condition], resources: Iterable[Resource], *, now: datetime
+    ) -> Mapping[tuple[Identity, Condition], SignalReading]:
+        idle = IDLE_FROM <= now < IDLE_UNTIL
+        machines = list(resources)
+        return {(one.identity, each): SignalReading(each, idle, "cpu") for each in conditions for one in machines}
 
 
-class Stepping:
-    """A port that takes a step before and after every call, also where a transaction begins, commits or is used."""
+class Channels:
+    """The targets. What they take is in a file, so that it is not lost with the process that handed it over."""
 
-    def __init__(self, port: Any, steps: Steps) -> None:
-        self._port = port
-        self._steps = steps
+    def __init__(self, taken: Path, at: datetime) -> None:
+        self._taken = taken
+        self._at = at
 
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._port, name)
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            self._steps.take()
-            try:
-                answer = method(*args, **kwargs)
-            finally:
-                self._steps.take()
-            return self._around(answer) if isinstance(answer, AbstractContextManager) else answer
-
-        return call
-
-    @contextmanager
-    def _around(self, block: AbstractContextManager[Any]) -> Iterator[Any]:
-        with block as inner:
-            self._steps.take()
-            yield Stepping(inner, self._steps)
-            self._steps.take()
-        self._steps.take()
+    def send(self, target: str, message: Message, *, reference: str) -> Attempt:
+        if target == "flaky" and DOWN_FROM <= self._at < DOWN_UNTIL:
+            return Attempt(False, "down")
+        with self._taken.open("a") as taken:
+            taken.write(f"{target} {reference}\n")
+        return Attempt(True)
 
 
-def watch(looks: list[Look], path: Path, *, first: int = 0, fatal: int = 0, progress: int | None = None) -> int:
-    """Watch `looks` from `first` on; returns how many steps that took. `progress` is told of every look that begins."""
-    steps = Steps(fatal=fatal)
-    with open_store(path, now=START) as store:
-        for number, look in enumerate(looks[first:], start=first):
-            if progress is not None:
-                os.write(progress, bytes([number]))
-            run_cycle(
-                WATCHING,
-                cloud=Stepping(Played(look), steps),
-                store=Stepping(store, steps),
-                display=Stepping(Nowhere(), steps),
-                policy=POLICY,
-                clock=lambda at=look.at: at,  # type: ignore[misc]  # mypy cannot type a default of a lambda
-            )
-    return steps.count
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one run keeps what outlives a process."""
+
+    database: Path
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All that lies there."""
+        return tuple(sorted(self.database.parent.iterdir()))
+
+    @property
+    def taken(self) -> Path:
+        return self.database.with_name("taken")
+
+    def sent(self) -> Counter[tuple[str, str]]:
+        """How often each target took each message."""
+        lines = self.taken.read_text().splitlines() if self.taken.exists() else []
+        return Counter((target, reference) for target, reference in map(str.split, lines))
+
+    def copy_to(self, folder: Path) -> Place:
+        """The same once more, as it is now."""
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        for file in self.files:
+            shutil.copy(file, folder / file.name)
+        return Place(folder / self.database.name)
 
 
-def die(looks: list[Look], path: Path, *, fatal: int) -> int:
-    """Watch in a process that dies at that step; returns in which look it died."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            watch(looks, path, fatal=fatal, progress=writing)
-        finally:
-            os._exit(0)  # it should not have come so far
-    os.close(writing)
-    begun = b"".join(iter(lambda: os.read(reading, 4096), b""))
-    os.close(reading)
-    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != DIED:
-        raise AssertionError(f"the watch did not die at step {fatal}")
-    return begun[-1]
+class Process:
+    """What a daemon does, and what it remembers as long as it lives."""
+
+    def __init__(self, place: Place, *, assessed_at: datetime | None = None) -> None:
+        self._place = place
+        self._assessed_at = assessed_at
+        self._unrecorded: dict[str, Unrecorded] = {route.target: {} for route in ROUTES}
+
+    def do(self, acts: Iterable[Act], steps: Steps) -> None:
+        """One act after the other."""
+        with open_store(self._place.database, now=START) as store:
+            port = Stepping(store, steps)
+            for act in acts:
+                if act.look is None:
+                    deliver(
+                        act.target,
+                        store=port,
+                        notifier=Stepping(Channels(self._place.taken, act.at), steps),
+                        clock=lambda at=act.at: at,  # type: ignore[misc]  # mypy cannot type a default of a lambda
+                        unrecorded=self._unrecorded[act.target],
+                    )
+                    continue
+                run_cycle(
+                    WATCHING,
+                    cloud=Stepping(Played(act.look), steps),
+                    signals=Stepping(Exporters(), steps),
+                    store=port,
+                    display=Stepping(Nowhere(), steps),
+                    policy=POLICY,
+                    around=Around(digests_since=self._assessed_at),
+                    clock=lambda at=act.at: at,  # type: ignore[misc]  # mypy cannot type a default of a lambda
+                )
+                self._assessed_at = act.at
 
 
-def told(path: Path, *, fatal: int) -> str:
-    """What there is at the end, as a line."""
-    with open_reading(path) as reading:
+def assessed_before(acts: Sequence[Act]) -> datetime | None:
+    """When a process that did `acts` has last judged."""
+    return max((act.at for act in acts if act.look is not None), default=None)
+
+
+def in_doubt(place: Place) -> list[tuple[str, str]]:
+    """What a target has taken and nobody has noted."""
+    sent = place.sent()
+    with open_reading(place.database) as reading:
+        queued = [(row.target, row.key) for row in reading.outbox(states=(Delivery.QUEUED,))]
+    return [each for each in queued if sent[each]]
+
+
+def told(place: Place, *, fatal: int, doubted: Sequence[tuple[str, str]] = ()) -> str:
+    """What there is at the end, as a line. `doubted` is what was in doubt after the death."""
+    with open_reading(place.database) as reading:
         rows = sorted(
             [row.identity.id, str(row.span.start), str(row.span.end), row.amount.micros, row.reason, row.closed]
             for row in (record.charge for record in reading.charges())
         )
-    wrong = [*rebuild_database(path), *verify_database(path)]
-    return json.dumps({"fatal": fatal, "rows": rows, "wrong": wrong})
+        outbox, alerts = reading.outbox(), reading.alerts(resolved_since=START)
+    wrong = [*rebuild_database(place.database), *verify_database(place.database)]
+    due = Counter((row.target, row.key) for row in outbox) + Counter(doubted)
+    sent = place.sent()
+    return json.dumps(
+        {
+            "fatal": fatal,
+            "rows": rows,
+            "wrong": wrong,
+            "doubted": list(doubted),
+            "unsent": [f"{row.target} {row.key}: {row.state}" for row in outbox if row.state is not Delivery.SENT],
+            "counts": [f"{each}: {sent[each]}, not {due[each]}" for each in sent | due if sent[each] != due[each]],
+            "alerts": sorted({alert.fingerprint for alert in alerts if alert.state is not AlertState.PENDING}),
+            "untold": [line for alert in alerts for line in untold(alert, outbox)],
+            "told": sorted(f"{row.target}: {row.message.subject}" for row in outbox),
+        }
+    )
+
+
+def untold(alert: Alert, outbox: Iterable[OutboxRow]) -> Iterator[str]:
+    """Which targets did not get what they should of an alert, or got it more often: when it began, when it ended."""
+    for route in routes_of(alert, ROUTES):
+        messages = [row.message for row in outbox if row.target == route.target and row.key.startswith("alerts-")]
+        began = sum(_tells_of(message, alert, ended=False) for message in messages)
+        ended = sum(_tells_of(message, alert, ended=True) for message in messages)
+        about = f"{alert.kind} {alert.rule} ({alert.id}) to {route.target}"
+        if is_told(alert) and (not began or (began > 1 and alert.telling is Telling.ONCE)):
+            yield f"{about}: told {began} times that it began"
+        if not is_told(alert) and began:
+            yield f"{about}: told although it need not be"
+        ends = is_told(alert) and alert.state is AlertState.RESOLVED and alert.telling is not Telling.EVENT
+        if ended != ends:
+            yield f"{about}: told {ended} times that it ended"
+
+
+def _tells_of(message: Message, alert: Alert, *, ended: bool) -> bool:
+    first = message.sections[0]
+    if len(first.lines) > 1:  # it is the only one, in full
+        over = message.subject.startswith(RESOLVED_TAG)
+        is_it = first.lines[0] == sentence(alert.summary) if over else f"{alert.id} " in message.why
+        return over is ended and is_it
+    return any(
+        line.endswith(f"; {alert.id})")
+        for section in message.sections
+        for line in section.lines
+        if section.heading.startswith("Resolved") is ended
+    )
 
 
 def main(folder: Path, when: str, first: int, stride: int) -> None:
-    looks = recorded(folder / "recorded.db")
-    empty, path = folder / "empty.db", folder / "watch.db"
-    open_store(empty, now=START).close()
-    shutil.copy(empty, path)
-    total = watch(looks, path)
-    print(told(path, fatal=0), flush=True)
-    for fatal in range(first, total + 1, stride):
-        for left in folder.glob("watch.db*"):
-            left.unlink()
-        shutil.copy(empty, path)
-        died_in = die(looks, path, fatal=fatal)
-        watch(looks, path, first=died_in + (when == "later"))
-        print(told(path, fatal=fatal), flush=True)
+    acts = acts_over(recorded(folder / "recorded.db"))
+    (folder / "watch").mkdir()
+    place = Place(folder / "watch" / "watch.db")
+    open_store(place.database, now=START).close()
+
+    # As steps before a death change nothing, every act is begun from where all before it have led to.
+    begun, steps_of = [], []
+    for number, act in enumerate(acts):
+        begun.append(place.copy_to(folder / f"before-{number}"))
+        steps = Steps()
+        Process(place, assessed_at=assessed_before(acts[:number])).do([act], steps)
+        steps_of.append(steps.count)
+    print(told(place, fatal=0), flush=True)
+
+    fatal = 0
+    for number, act in enumerate(acts):
+        for step in range(1, steps_of[number] + 1):
+            fatal += 1
+            if fatal >= first and (fatal - first) % stride == 0:
+                tried = begun[number].copy_to(folder / "tried")
+                dies = Process(tried, assessed_at=assessed_before(acts[:number]))
+                die(partial(dies.do, [act]), fatal=step)
+                doubted = in_doubt(tried)
+                Process(tried).do(acts[number + (when == "later") :], Steps())
+                print(told(tried, fatal=fatal, doubted=doubted), flush=True)
 
 
 if __name__ == "__main__":

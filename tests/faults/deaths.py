@@ -1,0 +1,64 @@
+"""A process that dies between any two calls of a port, so that tests see what another one makes of what is left."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+DIED = 77
+
+
+class Steps:
+    """Counts the steps between calls, and ends the process without a last word at the one that is fatal."""
+
+    def __init__(self, *, fatal: int = 0) -> None:
+        self._fatal = fatal
+        self.count = 0
+
+    def take(self) -> None:
+        self.count += 1
+        if self.count == self._fatal:
+            os._exit(DIED)
+
+
+class Stepping:
+    """A port that takes a step before and after every call, also where a transaction begins, commits or is used."""
+
+    def __init__(self, port: Any, steps: Steps) -> None:
+        self._port = port
+        self._steps = steps
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._port, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self._steps.take()
+            try:
+                answer = method(*args, **kwargs)
+            finally:
+                self._steps.take()
+            return self._around(answer) if isinstance(answer, AbstractContextManager) else answer
+
+        return call
+
+    @contextmanager
+    def _around(self, block: AbstractContextManager[Any]) -> Iterator[Any]:
+        with block as inner:
+            self._steps.take()
+            yield Stepping(inner, self._steps)
+            self._steps.take()
+        self._steps.take()
+
+
+def die(work: Callable[[Steps], object], *, fatal: int) -> None:
+    """Do `work` in a process that dies at that step."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work(Steps(fatal=fatal))
+        finally:
+            os._exit(0)  # it should not have come so far
+    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != DIED:
+        raise AssertionError(f"the process did not die at step {fatal}")
