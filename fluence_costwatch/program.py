@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -21,10 +22,12 @@ from fluence_costwatch.core.views import stale_accounts
 from fluence_costwatch.cycle import retire_removed, run_cycle
 from fluence_costwatch.daemon import Daemon, Displays
 from fluence_costwatch.deciding import Deciding
+from fluence_costwatch.deleting import Terms, carry_out_due, note_accepted
 from fluence_costwatch.demo import run_demo
 from fluence_costwatch.errors import (
     ConfigInvalid,
     CostwatchError,
+    DatabaseInUse,
     DatabaseMissing,
     FluenceError,
     ListenFailed,
@@ -33,6 +36,9 @@ from fluence_costwatch.errors import (
 )
 from fluence_costwatch.fluence import FluenceCloud
 from fluence_costwatch.logs import facts, set_up_logging
+from fluence_costwatch.mailroom import Mailroom, alarm_at_once
+from fluence_costwatch.metrics.tallies import Tallies
+from fluence_costwatch.noticeboard import Noticeboard
 from fluence_costwatch.ports import Backup, Store
 from fluence_costwatch.probing import check_policy, check_signals, check_targets, samples
 from fluence_costwatch.reconcile import WINDOW, apply_adjustments, reconcile
@@ -47,6 +53,7 @@ from fluence_costwatch.simulator import (
     serve,
 )
 from fluence_costwatch.store import (
+    SqliteStore,
     backup_database,
     open_beside,
     open_reading,
@@ -66,6 +73,7 @@ from fluence_costwatch.wiring import (
     found_before,
     notifier_of,
     policy_of,
+    signals_of,
     terms_of,
     watched_of,
     watching_of,
@@ -84,7 +92,7 @@ class InstalledProgram(Deciding):
         """Be the daemon; returns when it was told to stop."""
         settings = load(config, environ=self._environ)
         self._log(settings)
-        with open_store(settings.database.path, now=self.now()) as store:
+        with self._opened(settings) as store:
             Daemon(
                 settings,
                 store=store,
@@ -94,8 +102,24 @@ class InstalledProgram(Deciding):
                 on_reload=self._log,
             ).run()
 
+    def _opened(self, settings: Settings) -> SqliteStore:
+        """The database for the daemon. Where it cannot be had, targets are told at once: nothing else will tell them."""
+        try:
+            return open_store(settings.database.path, now=self.now())
+        except DatabaseInUse:
+            raise  # somebody else watches
+        except StoreError as exc:
+            alarm_at_once(
+                settings,
+                "The watch cannot open its database",
+                means=f"Nobody watches while charges go on: no budget, alert or deletion is judged. {exc}",
+                advice="Mend it and start the daemon again.",
+                clock=self.now,
+            )
+            raise
+
     def once(self, config: str | None, *, allow_delete: bool) -> Sequence[Looked]:
-        """One cycle for each account."""
+        """One cycle for each account, then what is due: messages to targets, and deletions."""
         settings = load(config, environ=self._environ)
         self._log(settings)
         looks = []
@@ -105,7 +129,41 @@ class InstalledProgram(Deciding):
             for account in settings.accounts:
                 with closing(cloud_of(account, clock=self.now)) as cloud:
                     looks += self._look_once(account, settings, cloud, store, armed=allow_delete)
+            terms = terms_of(settings, {}, armed=allow_delete, listening_since=None)
+            self._deliver_once(settings, store, terms)
+            for account in settings.accounts if allow_delete else ():
+                self._delete_once(account, settings, store, terms)
         return looks
+
+    def _deliver_once(self, settings: Settings, store: Store, terms: Terms) -> None:
+        mailroom = Mailroom(
+            settings,
+            store=store,
+            board=Noticeboard(),
+            tallies=Tallies(),
+            clock=self.now,
+            on_accepted=partial(note_accepted, terms=terms),
+        )
+        for target in mailroom.targets:
+            mailroom.deliver(target)
+        mailroom.tell_alertmanager()
+
+    def _delete_once(self, account: AccountSettings, settings: Settings, store: Store, terms: Terms) -> None:
+        """Carry out what is due. A moment that falls between two calls of the command is missed: `if_missed` decides."""
+        with (
+            closing(cloud_of(account, clock=self.now)) as cloud,
+            closing(deleting_cloud_of(account, clock=self.now)) as deleting,
+            closing(signals_of(settings, clock=self.now)) as signals,
+        ):
+            carry_out_due(
+                account.name,
+                cloud=cloud,
+                deleter=deleting.deleter(delete_body=account.delete_body),
+                signals=signals,
+                store=store,
+                terms=lambda: terms,
+                clock=self.now,
+            )
 
     def _look_once(
         self, account: AccountSettings, settings: Settings, cloud: FluenceCloud, store: Store, *, armed: bool
