@@ -103,9 +103,7 @@ class StoredActs:
         )
         own = next((one for one in reading.resources() if one.state.identity == deletion.identity), None)
         texts = [
-            ("When", instant(deletion.execute_at, zone=zone) if waits and deletion.execute_at is not None else ""),
-            ("Keeping it costs", _cost(deletion, own, zone=zone, now=now)),
-            ("Why it was to go", sentence(printable(deletion.reason, limit=_LONGEST))),
+            ("Why", sentence(printable(deletion.reason, limit=_LONGEST))),
             ("Evidence", "\n".join(printable(line, limit=_LONGEST) for line in deletion.evidence)),
             ("Decided by", _decided_by(deletion)),
             ("Name", printable(deletion.name, limit=_LONGEST) if deletion.name else "none"),
@@ -117,7 +115,7 @@ class StoredActs:
         return VetoPage(
             heading=_heading(deletion),
             name=label(deletion.name, id=deletion.target_id),
-            happens=tuple(happens),
+            happens=(*happens, _cost(deletion, own, zone=zone, now=now)),
             facts=tuple((heading, text) for heading, text in texts if text),
             effect=_effect(deletion, until=until) if waits else "",
         )
@@ -177,8 +175,8 @@ def _kept(deletion: Deletion, vetoes: Iterable[Veto], *, zone: tzinfo, now: date
 
 def _effect(deletion: Deletion, *, until: str) -> str:
     return (
-        f"The button stops this deletion at once and keeps the resource{_from_rule(deletion)} until {until}."
-        f"{_unless_active(deletion)} It goes on costing what it costs."
+        f"The button stops this deletion at once and keeps it{_from_rule(deletion)} until {until}."
+        f"{_unless_active(deletion)}"
     )
 
 
@@ -201,13 +199,15 @@ def _unless_active(deletion: Deletion) -> str:
 def _cost(deletion: Deletion, record: ResourceRecord | None, *, zone: tzinfo, now: datetime) -> str:
     """What the next charge is and when, and what it costs a day."""
     view = None if record is None else vm_view(record, now=now)
-    if view is None or view.price is None or view.burn_per_day is None:
-        return "not known" if deletion.price is None else money(deletion.price)
+    price = deletion.price if view is None else view.price
+    if price is None:
+        return "What keeping it costs is not known."
+    if view is None or view.burn_per_day is None:
+        return f"Keeping it costs {money(price)} with each charge."
     if not view.billed:
-        return "nothing: it is not charged any more"
+        return "Keeping it costs nothing: it is not charged any more."
     daily = f"{money(view.burn_per_day)} a day"
     if view.paid_until is None:
-        return daily
-    if view.paid_until <= now:
-        return f"{money(view.price)} with each charge, {daily}"
-    return f"{money(view.price)} with its next charge on {instant(view.paid_until, zone=zone)}, {daily}"
+        return f"Keeping it costs {daily}."
+    due = f" on {instant(view.paid_until, zone=zone)}" if view.paid_until > now else ""
+    return f"Keeping it costs {money(price)} with its next charge{due}, and {daily} from then on."
