@@ -167,7 +167,7 @@ def _move_clocks(
         tx.forget_clocks(former_rules)
     after = next_clocks(
         rules,
-        [record for record in known.resources(gone=False) if record.state.identity.account == looked.account],
+        [record for record in known.resources() if record.state.identity.account == looked.account],
         readings=looked.readings,
         clocks=before,
         leases=known.leases(),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Select, select
 
 from fluence_costwatch.core.history import History, ResourceState
-from fluence_costwatch.core.resources import Identity
-from fluence_costwatch.store.rows import list_of, state_of
+from fluence_costwatch.store.remembered import STATE, state_from
+from fluence_costwatch.store.rows import list_of
 from fluence_costwatch.store.schema import NOT_GONE, accounts, listed, lists, resources, states
 
 V = TypeVar("V")
@@ -19,13 +20,11 @@ _ASKED_AT_ONCE: Final = 500  # well below the number of parameters that SQLite t
 
 # Joined to nothing, so that SQLite starts from the few states that are not gone instead of all that an account ever had.
 _ACCOUNT: Final[Any] = resources.c.account.concat("")
+_STATES: Final = select(resources.c.id, *STATE).join_from(states, resources)
 
 
-def load_history(connection: Connection, account: str, *, listed_ids: frozenset[str] | None = None) -> History:
-    """All that is remembered of `account`; an empty history for a new one.
-
-    With `listed_ids`, what is gone and not among them is left out: a list of those ids neither shows nor changes it.
-    """
+def load_history(connection: Connection, account: str, *, gone: bool = True) -> History:
+    """All that is remembered of `account`, but what is gone only if `gone`; an empty history for a new one."""
     has_past = connection.scalar(select(accounts.c.has_past).where(accounts.c.name == account))
     ids = (
         select(listed.c.list, resources.c.id)
@@ -37,27 +36,27 @@ def load_history(connection: Connection, account: str, *, listed_ids: frozenset[
     for key, id_ in connection.execute(ids):
         stood[key].add(id_)
     believed = select(lists).where(lists.c.account == account, lists.c.sent_at.is_not(None))
+    known = _STATES.where(resources.c.account == account) if gone else _STATES.where(account == _ACCOUNT, NOT_GONE)
     return History(
         account=account,
         lists={row.generation: list_of(row, ids=frozenset(stood[row.pk])) for row in connection.execute(believed)},
-        resources=_states(connection, account, listed_ids),
+        resources=_read(connection, account, known),
         has_past=bool(has_past),
     )
 
 
-def _states(connection: Connection, account: str, listed_ids: frozenset[str] | None) -> dict[str, ResourceState]:
-    known = select(resources.c.id, states).join_from(states, resources)
-    of_account = known.where(resources.c.account == account)
-    if listed_ids is None:
-        return _read(connection, account, of_account)
-    found = _read(connection, account, known.where(account == _ACCOUNT, NOT_GONE))
-    for some in in_parts(listed_ids - found.keys()):
-        found |= _read(connection, account, of_account.where(resources.c.id.in_(some)))
-    return found
+def with_listed(connection: Connection, present: History, listed_ids: frozenset[str]) -> History:
+    """`present`, which lacks what is gone, with those of `listed_ids` that are: a list of these ids neither shows nor
+    changes any other."""
+    of_account = _STATES.where(resources.c.account == present.account)
+    found: dict[str, ResourceState] = {}
+    for some in in_parts(listed_ids - present.resources.keys()):
+        found |= _read(connection, present.account, of_account.where(resources.c.id.in_(some)))
+    return replace(present, resources={**present.resources, **found}) if found else present
 
 
 def _read(connection: Connection, account: str, known: Select[Any]) -> dict[str, ResourceState]:
-    return {row.id: state_of(row, Identity(account, row.id)) for row in connection.execute(known)}
+    return {row[0]: state_from(row[1:], account=account, id=row[0]) for row in connection.execute(known)}
 
 
 def in_parts(values: Iterable[V]) -> Iterator[Sequence[V]]:

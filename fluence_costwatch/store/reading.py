@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, func, select
+from sqlalchemy import Connection, Select, and_, func, select
 
-from fluence_costwatch.core.history import Snapshot, Verdict
+from fluence_costwatch.core.history import Presence, Snapshot, Verdict
 from fluence_costwatch.core.money import Usd
 from fluence_costwatch.core.resources import Generation, Identity, Kind
 from fluence_costwatch.ports import (
@@ -33,7 +33,8 @@ from fluence_costwatch.store.idle import IdleReading
 from fluence_costwatch.store.keeping import KeepingReading
 from fluence_costwatch.store.ledger_sums import load_spent, load_straddling
 from fluence_costwatch.store.outbox import OutboxReading
-from fluence_costwatch.store.rows import Row, charge_of, details_of, resource_of, state_of
+from fluence_costwatch.store.remembered import STATE, VERSION, resource_from, state_from
+from fluence_costwatch.store.rows import Row, charge_of, details_of
 from fluence_costwatch.store.schema import (
     NOT_GONE,
     accounts,
@@ -51,7 +52,14 @@ _Subject = tuple[Identity, Kind, str | None]
 
 
 class SqliteReading(AlertReading, OutboxReading, IdleReading, DeletionReading, KeepingReading):
-    """One read transaction on an open connection (`ports.Reading`)."""
+    """One read transaction on an open connection (`ports.Reading`).
+
+    It is of one instant, so resources are read once, however often they are asked for.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self._resources: list[ResourceRecord] | None = None
 
     def accounts(self) -> Sequence[AccountRecord]:
         """Every account that was ever looked at, by name."""
@@ -78,25 +86,29 @@ class SqliteReading(AlertReading, OutboxReading, IdleReading, DeletionReading, K
 
     def resources(self, *, gone: bool = True) -> Sequence[ResourceRecord]:
         """Every resource ever seen (without gone ones if not `gone`), by account and id."""
-        known = (
-            select(states, resources.c.account, resources.c.id, lists.c.sent_at)
-            .join_from(states, resources)
-            .join(lists, _STATE_IS_OF_LIST)
-            .order_by(resources.c.account, resources.c.id)
-        )
-        newest = _newest_versions(versions)
-        if not gone:
-            known, newest = known.where(NOT_GONE), newest.where(NOT_GONE)
-        shown = {row.resource: row for row in self.connection.execute(newest)}
-        return [
+        if self._resources is None and not gone:
+            return self._load_resources(_PRESENT)
+        if self._resources is None:
+            self._resources = self._load_resources(_EVERY)
+        if gone:
+            return self._resources
+        return [record for record in self._resources if record.state.presence is not Presence.GONE]
+
+    def forget(self) -> None:
+        """What was read of resources may have been changed by this very transaction: read it anew when asked."""
+        self._resources = None
+
+    def _load_resources(self, wanted: Select[Any]) -> list[ResourceRecord]:
+        found = [
             ResourceRecord(
-                resource=resource_of(shown[row.resource], account=row.account, generation=row.generation),
-                state=state_of(row, Identity(row.account, row.id)),
+                resource=resource_from(row[_UNTIL_VERSION:], account=row.account, generation=row.generation),
+                state=state_from(row[_UNTIL_STATE:_UNTIL_VERSION], account=row.account, id=row.id),
                 last_seen=row.last_seen or row.sent_at or row.first_seen,
             )
-            for row in self.connection.execute(known)
-            if row.resource in shown
+            for row in self.connection.execute(wanted)
         ]
+        # Sorted here: asked to sort by account, SQLite would go through all resources.
+        return sorted(found, key=lambda record: (record.state.identity.account, record.state.identity.id))
 
     def charges(
         self, *, since: datetime | None = None, until: datetime | None = None, account: str | None = None
@@ -158,7 +170,7 @@ class SqliteReading(AlertReading, OutboxReading, IdleReading, DeletionReading, K
             known = known.where(resources.c.account == account)
         names = {
             row.resource: details_of(row.content).name
-            for row in self.connection.execute(_newest_versions(versions.c.resource))
+            for row in self.connection.execute(_newest_versions(versions.c.resource, details.c.content))
         }
         return {
             row.resource: (Identity(row.account, row.id), row.kind, names.get(row.resource))
@@ -170,7 +182,7 @@ _STATE_IS_OF_LIST = and_(lists.c.account == resources.c.account, lists.c.generat
 
 
 def _newest_versions(*columns: Any) -> Select[Any]:
-    """What the newest list of its own generation said of each resource, with the content of its details."""
+    """`columns` of each resource as the newest list of its own generation showed it."""
     other = versions.alias("other")
     newest = (
         select(func.max(other.c.from_snapshot))
@@ -178,12 +190,23 @@ def _newest_versions(*columns: Any) -> Select[Any]:
         .scalar_subquery()
     )
     return (
-        select(*columns, details.c.content)
+        select(*columns)
         .join_from(states, resources)
         .join(lists, _STATE_IS_OF_LIST)
         .join(versions, and_(versions.c.resource == states.c.resource, versions.c.from_snapshot == newest))
         .join(details, details.c.pk == versions.c.details)
     )
+
+
+_OF_RECORD = (
+    *(resources.c[name] for name in ("account", "id")),
+    *(states.c[name] for name in ("generation", "last_seen", "first_seen")),
+    lists.c.sent_at,
+)
+_UNTIL_STATE = len(_OF_RECORD)
+_UNTIL_VERSION = _UNTIL_STATE + len(STATE)
+_EVERY = _newest_versions(*_OF_RECORD, *STATE, *VERSION)
+_PRESENT = _EVERY.where(NOT_GONE)
 
 
 def _charge_record(row: Row, subjects: Mapping[int, _Subject]) -> ChargeRecord:

@@ -19,11 +19,12 @@ from fluence_costwatch.store.alerts import AlertWriting
 from fluence_costwatch.store.beside import CycleFile, cycles_of, set_cycles
 from fluence_costwatch.store.billing import note_balances, note_reported_charges, note_top_ups
 from fluence_costwatch.store.deletions import DeletionWriting
-from fluence_costwatch.store.histories import claims_of_others, in_parts, load_history
+from fluence_costwatch.store.histories import claims_of_others, in_parts, load_history, with_listed
 from fluence_costwatch.store.idle import IdleWriting
 from fluence_costwatch.store.keeping import KeepingWriting
 from fluence_costwatch.store.outbox import OutboxWriting
 from fluence_costwatch.store.reading import SqliteReading
+from fluence_costwatch.store.remembered import VERSION, resource_from
 from fluence_costwatch.store.rows import (
     NO_LIST,
     charge_values,
@@ -31,7 +32,6 @@ from fluence_costwatch.store.rows import (
     digest_of,
     judgement_text,
     list_values,
-    resource_of,
     state_values,
     version_values,
 )
@@ -66,10 +66,16 @@ class SqliteTransaction(AlertWriting, OutboxWriting, IdleWriting, DeletionWritin
         self._cycle_file = cycle_file
         self._list_keys: dict[tuple[str, Generation], int] = {}
         self._resource_keys: dict[str, dict[str, int]] = {}
+        self._reading = SqliteReading(connection)
+        self._present: dict[str, History] = {}
 
     def reading(self) -> SqliteReading:
         """All that is known inside this transaction, what it has written so far included."""
-        return SqliteReading(self.connection)
+        return self._reading
+
+    def _forget(self) -> None:
+        self._reading.forget()
+        self._present.clear()
 
     def count_cycle(self) -> None:
         """Count one cycle more, here and (after the commit) beside the database.
@@ -86,7 +92,11 @@ class SqliteTransaction(AlertWriting, OutboxWriting, IdleWriting, DeletionWritin
         With `listed`, the ids of the list at hand, what is gone and not among them is left out: enough to remember that
         list, at a cost that does not grow with all that ever was. Retiring and adjusting need all.
         """
-        return load_history(self.connection, account, listed_ids=listed)
+        if listed is None:
+            return load_history(self.connection, account)
+        if account not in self._present:
+            self._present[account] = load_history(self.connection, account, gone=False)
+        return with_listed(self.connection, self._present[account], listed)
 
     def claimed_elsewhere(self, account: str) -> Mapping[str, str]:
         """Ids that are charged, and not gone, under another account: id -> that account."""
@@ -97,6 +107,7 @@ class SqliteTransaction(AlertWriting, OutboxWriting, IdleWriting, DeletionWritin
     ) -> int:
         """Store the snapshot as changes against the one before, and by which `deleted_by_us` it was judged; returns its
         number."""
+        self._forget()
         key = self._list_key(snapshot.account, snapshot.generation)
         number = self._inserted(
             insert(snapshots).values(
@@ -147,6 +158,7 @@ class SqliteTransaction(AlertWriting, OutboxWriting, IdleWriting, DeletionWritin
 
         Raises StoreError for an adjustment of a resource that has another one with the same start.
         """
+        self._forget()
         after = step.history
         refuse_second_adjustments(self.connection, step)
         self._save_account(before, after)
@@ -327,13 +339,14 @@ class SqliteTransaction(AlertWriting, OutboxWriting, IdleWriting, DeletionWritin
 
     def _open_versions(self, key: int, account: str, generation: Generation) -> dict[str, Resource]:
         newest = (
-            select(resources.c.id, details.c.content, versions)
+            select(resources.c.id, *VERSION)
             .join_from(versions, resources)
             .join(details, details.c.pk == versions.c.details)
             .where(versions.c.list == key, versions.c.to_snapshot.is_(None))
         )
         return {
-            row.id: resource_of(row, account=account, generation=generation) for row in self.connection.execute(newest)
+            row[0]: resource_from(row[1:], account=account, generation=generation)
+            for row in self.connection.execute(newest)
         }
 
     def _details_keys(self, contents: Iterable[str]) -> dict[str, int]:
