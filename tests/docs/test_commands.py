@@ -11,6 +11,7 @@ import typer
 
 from fluence_costwatch import errors
 from fluence_costwatch.cli.app import build_app
+from fluence_costwatch.cli.budgeting import EXCEEDED
 from fluence_costwatch.cli.reading import STALE
 from fluence_costwatch.core.views import ANSWERED
 from fluence_costwatch.errors import CostwatchError
@@ -36,7 +37,8 @@ def commands() -> Iterator[tuple[str, Any]]:
 
 
 def options_of(command: Any) -> set[str]:
-    return {word for option in command.params for word in option.opts} - {"--help", "-h"}
+    options = [each for each in command.params if each.param_type_name == "option"]
+    return {word for option in options for word in option.opts} - {"--help", "-h"}
 
 
 def documented_options(section: str) -> set[str]:
@@ -47,6 +49,16 @@ def documented_options(section: str) -> set[str]:
 @pytest.mark.parametrize(("words", "command"), [pytest.param(*one, id=one[0]) for one in commands()])
 def test_every_command_has_a_section_with_exactly_its_options(words: str, command: Any) -> None:
     assert options_of(command) == documented_options(section_of(PAGE, words))
+
+
+@pytest.mark.parametrize(("words", "command"), [pytest.param(*one, id=one[0]) for one in commands()])
+def test_every_argument_stands_in_the_section_of_its_command(words: str, command: Any) -> None:
+    arguments = [each.metavar for each in command.params if each.param_type_name == "argument"]
+    usages = [
+        line for line in section_of(PAGE, words).splitlines() if line.startswith(f"    fluence-costwatch {words} ")
+    ]
+
+    assert [] == [name for name in arguments if not any(name in usage for usage in usages)]
 
 
 def test_the_options_before_the_command_are_documented() -> None:
@@ -71,7 +83,7 @@ def every_error(kind: type[CostwatchError] = CostwatchError) -> Iterator[type[Co
 def test_the_exit_codes_are_those_that_commands_return(page: str, heading: str) -> None:
     documented = {int(row[0]) for row in rows_of(section_of(page, heading)) if row[0].isdigit()}
 
-    assert {0, USAGE, STALE} | {kind.exit_code for kind in every_error()} == documented
+    assert {0, USAGE, STALE, EXCEEDED} | {kind.exit_code for kind in every_error()} == documented
 
 
 def test_every_way_in_which_a_look_can_go_is_explained() -> None:
