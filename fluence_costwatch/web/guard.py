@@ -16,6 +16,10 @@ _WITHOUT_TOKEN: Final = ("/-/healthy", "/-/ready")
 # These have a token of their own in each address, which nobody can guess who was not given it.
 _WITH_OWN_TOKEN: Final = ("/deletions/", "/heartbeat/")
 
+_ASKED_BY_ANOTHER_NAME: Final = (
+    "this server is not known by that name; to read it through a proxy, set [server] token_file\n"
+)
+
 _SECURITY_HEADERS: Final = (
     ("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
@@ -63,7 +67,7 @@ class Guard:
         if scope["path"].startswith(_WITH_OWN_TOKEN):
             return None
         if self._token is None and not self._is_called_by_its_name(Headers(scope=scope).get("host")):
-            return PlainTextResponse("this server is not known by that name\n", status_code=421)
+            return PlainTextResponse(_ASKED_BY_ANOTHER_NAME, status_code=421)
         if not scope["may_read"] and scope["path"] not in self._open_paths:
             return PlainTextResponse(
                 "reading needs the token of [server] token_file: Authorization: Bearer TOKEN\n",
