@@ -158,8 +158,9 @@ class Deletion:
     @property
     def was_asked_for(self) -> bool:
         """Whether the API may have taken the call: all but those that it refused, or that never were sent."""
-        asked = {step.state for step in self.history} | {self.state}
-        return DeletionState.REQUESTED in asked or self.state in (DeletionState.EXECUTING, DeletionState.UNCONFIRMED)
+        steps = {step.state for step in self.history} | {self.state}
+        refused = any(step.state is DeletionState.FAILED and step.actor == API for step in self.history)
+        return not refused and not steps.isdisjoint((*UNDER_WAY, DeletionState.UNCONFIRMED))
 
 
 def moved(

@@ -54,7 +54,7 @@ def proven_at(
         return None
     state = record.state
     if state.presence is Presence.PRESENT:
-        over = _has_ended(deletion, record) or record.resource.created_at != deletion.created_at
+        over = _has_ended(deletion, record) or _is_another_life(deletion, record)
         return record.last_seen if over and record.last_seen > asked_at else None
     since = state.absent_since
     if state.presence is not Presence.GONE or since is None or since <= asked_at:
@@ -144,6 +144,14 @@ def _is_back(deletion: Deletion, record: KnownResource | None) -> bool:
         and record.state.presence is Presence.PRESENT
         and not record.state.retired
         and record.last_seen > deletion.settled_at
-        and record.resource.created_at == deletion.created_at
+        and not _is_another_life(deletion, record)
         and not _has_ended(deletion, record)
     )
+
+
+def _is_another_life(deletion: Deletion, record: KnownResource) -> bool:
+    """Whether what is listed was created at another time. Where one of both is not known, or another generation tells
+    it in its own way, it may be the same machine."""
+    before, now = deletion.created_at, record.resource.created_at
+    told_alike = record.resource.generation is deletion.generation
+    return told_alike and before is not None and now is not None and before != now

@@ -11,7 +11,7 @@ import pytest
 
 from fluence_costwatch.core.alerts import Silence
 from fluence_costwatch.core.budgets import Budget, BudgetStatus, Window
-from fluence_costwatch.core.deletions import DeletionState, Ground, Kept, Lease, Mode, Protection, Veto
+from fluence_costwatch.core.deletions import DeletionState, Ground, Kept, Lease, Mode, Protection, Transition, Veto
 from fluence_costwatch.core.guards import most_of_fleet, refusals
 from fluence_costwatch.core.history import Presence
 from fluence_costwatch.core.idleness import IdleVerdict, Reading
@@ -317,6 +317,18 @@ def test_the_share_is_of_the_fleet_of_24_hours_ago_rounded_up() -> None:
     around = situation(records=fleet(machine(), *old, *young, *ended))
 
     assert 2 == most_of_fleet(around, account="main", now=NOW)  # a fifth of six
+
+
+def test_a_call_in_doubt_counts_and_one_that_the_api_refused_does_not() -> None:
+    def kept_by(actor: str) -> list[str]:
+        then = NOW - 2 * HOUR
+        steps = tuple(Transition(then, state, actor, "") for state in (DeletionState.EXECUTING, DeletionState.FAILED))
+        failed = [asked_for(f"0xf{n}", hours_ago=2, state=DeletionState.FAILED) for n in range(3)]
+        ended = [replace(one, history=steps) for one in failed]
+        return [one.says for one in refusals(deletion(), examined(), situation(deletions=ended), now=NOW)]
+
+    assert "max_per_day is reached: 3 deletions in 24 hours" in kept_by("costwatch")
+    assert [] == kept_by("api")
 
 
 def test_after_24_hours_a_deletion_counts_no_more() -> None:

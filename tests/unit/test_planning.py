@@ -222,6 +222,23 @@ OUTCOMES: tuple[tuple[str, DeletionState, ResourceRecord, timedelta, DeletionSta
         DeletionState.VERIFIED,
     ),
     (
+        "taken, listed without its creation time",
+        DeletionState.REQUESTED,
+        machine(listed={"created_at": None}),
+        timedelta(0),
+        DeletionState.REQUESTED,
+    ),
+    (
+        "taken, listed by another generation in its own precision",
+        DeletionState.REQUESTED,
+        machine(
+            generation=Generation.CLOUD_V2,
+            listed={"created_at": at("2026-02-01 12:00") + timedelta(milliseconds=7)},
+        ),
+        timedelta(0),
+        DeletionState.REQUESTED,
+    ),
+    (
         "absent before the call",
         DeletionState.REQUESTED,
         machine(presence=Presence.GONE, absent_since=CALLED - HOUR),
@@ -276,6 +293,14 @@ def test_what_is_listed_again_after_the_proof_has_failed_and_is_not_proposed_at_
     turned = planned(situation(deletions=(proven,)))
 
     assert (DeletionState.FAILED, "d-0xweb") == (turned.only.state, turned.only.id)
+
+
+def test_what_is_listed_again_without_its_creation_time_has_failed_too() -> None:
+    proven = replace(called(DeletionState.VERIFIED), settled_at=CALLED + timedelta(minutes=1))
+    back = machine(listed={"created_at": None})
+    turned = planned(situation(deletions=(proven,), records=fleet(back, machine("0xwork"))))
+
+    assert DeletionState.FAILED is turned.only.state
 
 
 def test_another_life_under_the_id_is_not_the_one_that_was_deleted() -> None:
