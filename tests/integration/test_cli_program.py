@@ -450,6 +450,55 @@ def test_check_says_that_nobody_is_told(desk: Desk) -> None:
     assert "warning targets: none is configured" in desk.type("check").stdout
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (
+            {
+                "status": "success",
+                "data": {"resultType": "vector", "result": [{"metric": {"host": "web"}, "value": [0, "0.5"]}]},
+            },
+            ["1 of 5 machines have a series in busy", "db-1: promql: no series of this machine in busy"],
+        ),
+        ({"status": "error"}, ["busy: Prometheus did not answer the query"]),
+    ],
+)
+def test_check_asks_prometheus_each_query_once(desk: Desk, body: dict[str, Any], said: list[str]) -> None:
+    with webhook() as prometheus:
+        prometheus.body = json.dumps(body).encode()
+        desk.configure(
+            '[[rules]]\nname = "asked"\n'
+            'when = [{signal = "promql", query = "busy", below = 1, match = "name", label = "host"}]\n'
+            f'[signals]\nprometheus_url = "{prometheus.url}"\nnode_exporter_url = ""\n'
+            'overrides = {"web" = "http://127.0.0.1:1/metrics"}\n'
+        )
+
+        lines = [line for line in desk.type("check").stdout.splitlines() if "signals, Prometheus" in line]
+
+        assert 1 == len(prometheus.requests)
+        assert [] == [words for words in said if not any(words in line for line in lines)]
+
+
+@pytest.mark.parametrize(
+    ("scopes", "said"),
+    [
+        (("vms:read", "vms:write"), "ok      account main, deletion: the key has the scope vms:write"),
+        (("vms:read",), "FAILED  account main, deletion: the key lacks the scope vms:write, so it can delete nothing"),
+    ],
+)
+def test_check_asks_what_the_key_that_deletes_may_do(tmp_path: Path, scopes: tuple[str, ...], said: str) -> None:
+    with rig(tmp_path / "watch.db", start=START, generation=Generation.CLOUD_V2) as watch:
+        watch.market.set_scopes(scopes)
+        desk = Desk(watch, tmp_path / "config.toml", {})
+        desk.configure("")
+        desk.config.write_text(desk.config.read_text().replace("vms-v3", "cloud-v2"))
+
+        lines = desk.type("check").stdout.splitlines()
+
+        assert said in lines
+        assert "warning account main, deletion: the key that watches also deletes" in "\n".join(lines)
+
+
 # What the web serves
 
 
