@@ -312,9 +312,10 @@ def test_a_veto_after_the_decision_is_told_that_it_is_too_late(tmp_path: Path) -
         assert () == site.everything()[1], "no veto is kept that did not hold"
 
 
-@pytest.mark.parametrize("turn", range(3))
-def test_whoever_is_first_wins_alone(tmp_path: Path, turn: int) -> None:
-    """Five people veto at the very moment at which it is carried out."""
+@pytest.mark.parametrize("looks_first", [False, True])
+def test_whoever_is_first_wins_alone(tmp_path: Path, looks_first: bool) -> None:
+    """Five people veto at the very moment at which it is carried out: mostly too late, or mostly in time where the other
+    side has one request to wait for itself. Either may win, but only one."""
     with due(tmp_path) as (on, site), ThreadPoolExecutor(5) as people:
         together, id = threading.Barrier(6), on.deletion.id
 
@@ -322,7 +323,7 @@ def test_whoever_is_first_wins_alone(tmp_path: Path, turn: int) -> None:
             together.wait(10)
             return site.veto(id).status
 
-        on.interrupt(lambda: together.wait(10))
+        on.interrupt(lambda: (together.wait(10), looks_first and site.open(id)))
         asked = [people.submit(veto) for _ in range(5)]
         on.act()
         answers = sorted(one.result() for one in asked)
