@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -15,6 +15,7 @@ from typing import Final
 
 from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.date import DateTrigger
@@ -126,9 +127,10 @@ class Daemon:
         self._watchers: dict[str, Watcher] = {}
         self._found: Found = {}
         self._signals: SimpleQueue[int] = SimpleQueue()
+        self._executor = ThreadPoolExecutor(MOST_JOBS_AT_ONCE)
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
-            executors={"default": ThreadPoolExecutor(MOST_JOBS_AT_ONCE)},
+            executors={"default": self._executor},
             # In memory, and never dropped for being late: what is due is found in the database, not in the scheduler.
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
@@ -161,7 +163,9 @@ class Daemon:
             for watcher in self._watchers.values():
                 watcher.wind_up()
             if self._scheduler.running:
-                self._scheduler.shutdown(wait=True)
+                # While it waits for jobs itself it holds the lock that they need to put others on or off.
+                self._scheduler.shutdown(wait=False)
+                self._executor.shutdown(wait=True)
             self._server.stop()
             for watcher in self._watchers.values():
                 watcher.close()
@@ -355,7 +359,8 @@ class Daemon:
         carried = watcher.carry_out_due()
         if any(one.called for one in carried):
             # The lists tell what became of it; the sooner they are asked, the better the latency is known.
-            self._scheduler.modify_job(_job_id(watcher), next_run_time=self._clock())
+            with suppress(JobLookupError):  # the daemon is stopping
+                self._scheduler.modify_job(_job_id(watcher), next_run_time=self._clock())
         self._await_deletions(watcher)
 
     def _soon(self, act: Callable[..., None], *arguments: object, id: str, at: datetime | None = None) -> None:
@@ -364,7 +369,7 @@ class Daemon:
         self._scheduler.add_job(act, DateTrigger(when, timezone=UTC), args=arguments, id=id, replace_existing=True)
 
     def _put_off(self, id: str) -> None:
-        if self._scheduler.get_job(id) is not None:
+        with suppress(JobLookupError):
             self._scheduler.remove_job(id)
 
     def _serve_targets(self) -> None:
