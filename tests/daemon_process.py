@@ -94,6 +94,8 @@ class DaemonProcess:
     folder: Path
     environ: Mapping[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
+    options: tuple[str, ...] = ()
+    """What `run` gets on the command line, such as `--allow-delete`."""
 
     @property
     def config(self) -> Path:
@@ -137,7 +139,7 @@ class DaemonProcess:
         assert self.process is None
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [*PROGRAM, "--config", str(self.config), "run"],
+                [*PROGRAM, "--config", str(self.config), "run", *self.options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

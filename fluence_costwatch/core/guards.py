@@ -241,7 +241,7 @@ def _by_the_fresh_list(
     deletion: Deletion, listed: Resource, record: KnownResource, situation: Situation, *, now: datetime
 ) -> Iterator[Refusal]:
     """Its next charge may have moved, or have come, since the moment was set."""
-    pace = pace_of(record.state, listed)
+    pace = pace_of(record.state, listed, ground=deletion.ground)
     moment = moment_for(deletion, pace, policy=situation.policy, latency=situation.latency, now=now)
     if moment is None:
         yield Refusal("when its next charge falls due is not known")

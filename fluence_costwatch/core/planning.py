@@ -169,7 +169,7 @@ def applied(situation: Situation, planned: Iterable[Planned]) -> Situation:
 def expected_at(deletion: Deletion, situation: Situation, *, now: datetime) -> datetime | None:
     """When a deletion will be carried out, at the earliest if its notice is still on its way."""
     record = situation.records.get(deletion.identity)
-    pace = None if record is None else pace_of(record.state, record.resource)
+    pace = None if record is None else pace_of(record.state, record.resource, ground=deletion.ground)
     if deletion.execute_at is not None or pace is None:
         return deletion.execute_at
     return execute_at(
@@ -225,7 +225,7 @@ def _awaiting(
 def timed(deletion: Deletion, situation: Situation, *, now: datetime) -> Deletion:
     """A notified deletion with the moment that holds now; an approval serves one moment only."""
     record = situation.records[deletion.identity]
-    pace = pace_of(record.state, record.resource)
+    pace = pace_of(record.state, record.resource, ground=deletion.ground)
     moment = moment_for(deletion, pace, policy=situation.policy, latency=situation.latency, now=now)
     if moment == deletion.execute_at:
         return deletion

@@ -42,9 +42,12 @@ class Pace:
         return first_in_phase_after(moment, boundary=self.boundary, length=self.length)
 
 
-def pace_of(state: ResourceState, listed: Resource | None = None) -> Pace | None:
-    """How a resource is charged, by the charge time that `listed` reports if it does; None where that is not known."""
-    if is_metered(state.generation):
+def pace_of(state: ResourceState, listed: Resource | None = None, *, ground: Ground = Ground.IDLE) -> Pace | None:
+    """How a resource is charged, by the charge time that `listed` reports if it does; None where that is not known.
+
+    A record to reclaim is charged no more, so it waits for no boundary.
+    """
+    if is_metered(state.generation) or ground is Ground.RECLAIM:
         return Pace(None)
     if listed is not None and listed.next_charge_at is not None:
         return Pace(listed.next_charge_at, state.grid.length)

@@ -1,355 +1,595 @@
-"""Ways in which it must not delete, each against the real pipeline: client, store, cycle, delivery, deletion, marketplace.
-
-An idle machine among eight has been proposed and its owner told. Then something happens, its moment comes, and the machine
-stays. Without that something it goes, half an hour before its charge.
+"""Ways in which it must not delete, each against the real pipeline: a scene in which a machine is about to go, and an
+obstacle. That the same scene without it does delete is shown first, once for each kind of scene. What keeps a machine must be
+named in the audit trail or in what is told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, time, timedelta
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import parse_qsl, urlsplit
+from urllib.request import Request, urlopen
 
 import pytest
 
-from fluence_costwatch.core.alerts import Silence
-from fluence_costwatch.core.deletions import (
-    Deletion,
-    DeletionPolicy,
-    DeletionState,
-    IfMissed,
-    Kept,
-    Lease,
-    Mode,
-    Protection,
+from fluence_costwatch.acts import StoredActs
+from fluence_costwatch.config import load
+from fluence_costwatch.core.deletions import Deletion, DeletionState, Mode
+from fluence_costwatch.core.outbox import Delivery
+from fluence_costwatch.core.vetoes import approved
+from fluence_costwatch.errors import ConfigInvalid, DatabaseInUse
+from fluence_costwatch.store import open_beside, open_store
+from fluence_costwatch.web.health import Health
+from fluence_costwatch.web.server import WebServer
+from tests.daemon_process import Account, configuration
+from tests.faults.deletion_obstacles import OBSTACLES, Obstacle, When, by_command, veto
+from tests.faults.deletion_scene import (
+    BY_BUDGET,
+    BY_LEASE,
+    DUE,
+    EXECUTE,
+    GPU,
+    HOUR,
+    IDLE,
+    METERED,
+    MINUTE,
+    TERMINATED,
+    Scene,
+    Setting,
+    prepared,
+    rented,
+    scene,
 )
-from fluence_costwatch.core.findings import Severity
-from fluence_costwatch.core.idleness import Reading
-from fluence_costwatch.core.outbox import Route
-from fluence_costwatch.core.resources import Generation, Identity, Resource
-from fluence_costwatch.core.rules import Action, Condition, Rule, Signal
-from fluence_costwatch.core.vetoes import approved, vetoed
-from fluence_costwatch.core.views import Watched, WatchedAccount
-from tests.rig import Rig, a_policy, rig
+from tests.servers.marketplace import KEY
 
-START = datetime(2026, 3, 1, 13, 20, tzinfo=UTC)
-MINUTE = timedelta(minutes=1)
-HOUR = timedelta(hours=1)
-POLL = timedelta(minutes=30)
-PATIENCE = 4 * POLL
+DAY = timedelta(days=1)
+PROPOSE = replace(IDLE, name="an idle VM, proposed", deletion=replace(EXECUTE, mode=Mode.PROPOSE))
+SETTINGS = (IDLE, METERED, GPU, BY_BUDGET, BY_LEASE, TERMINATED, PROPOSE)
+CASES = [
+    pytest.param(obstacle, when, id=f"{obstacle.what}, {when}")
+    for obstacle in OBSTACLES
+    for when in When
+    if obstacle.says(when) is not None
+]
 
-CPU = Condition(Signal.CPU, below=Decimal("0.03"))
-RULE = Rule("idle-vm", (CPU,), HOUR, timedelta(0), Action.DELETE)
-EXECUTE = DeletionPolicy(mode=Mode.EXECUTE, armed=True)
-ROUTE = Route("mail", min_severity=Severity.INFO)
+Control = Callable[[Setting], None]
 
 
-@dataclass
-class Exporters:
-    """What machines say of themselves, by name: None is no answer. All others are busy."""
-
-    busy: dict[str | None, bool | None] = field(default_factory=lambda: {"idle": False})
-
-    def gather(
-        self, conditions: Iterable[Condition], resources: Iterable[Resource], *, now: datetime
-    ) -> Mapping[tuple[Identity, Condition], Reading]:
-        """The readings of all of them."""
-        machines = list(resources)
-        return {
-            (machine.identity, condition): self._reading(condition, machine)
-            for condition in conditions
-            for machine in machines
-        }
-
-    def _reading(self, condition: Condition, machine: Resource) -> Reading:
-        busy = self.busy.get(machine.name, True)
-        return Reading(condition, None if busy is None else not busy, f"busy: {busy}")
+def approve(on: Scene, tx: Any) -> None:
+    """A person approves the newest deletion for the moment that is set."""
+    before = on.deletion
+    after = approved(before, actor="cli ann", reason="is not used", now=on.watch.now)
+    assert after is not None
+    assert tx.save_deletion(after, was=before.state)
 
 
-@dataclass
-class Scene:
-    """A watch over eight machines, of which "idle" does nothing; its next charge is at 17:55."""
-
-    watch: Rig
-    exporters: Exporters
-    vm: str
-
-    def polls(self, span: timedelta) -> None:
-        self.watch.polls(span, every=POLL)
-
-    def until(self, moment: datetime, *, every: timedelta = POLL) -> None:
-        while self.watch.now + every < moment:
-            self.watch.advance(every)
-            self.watch.poll()
-        if self.watch.now < moment:
-            self.watch.advance(moment - self.watch.now)
-
-    def policy(self, **facts: Any) -> None:
-        """Reload the `[deletion]` section."""
-        terms = self.watch.policy.terms
-        self.watch.policy = replace(self.watch.policy, terms=replace(terms, policy=replace(terms.policy, **facts)))
-
-    def rules(self, *rules: Rule) -> None:
-        self.watch.policy = replace(self.watch.policy, terms=replace(self.watch.policy.terms, rules=rules))
-
-    @property
-    def deletion(self) -> Deletion:
-        """The newest one."""
-        return self.watch.deletions()[-1]
-
-    @property
-    def identity(self) -> Identity:
-        return Identity("main", self.vm.lower())
-
-    def calls(self) -> list[str]:
-        """What was asked of the marketplace that ends something."""
-        return [f"{one.method} {one.path}" for one in self.watch.market.requests() if one.method in ("DELETE", "POST")]
+def sleep_until_due(on: Scene, *, days: int = 0) -> None:
+    """Looks as usual up to the moment, or the one so many days later."""
+    moment = on.setting.due + days * DAY
+    on.look_until(moment - 5 * MINUTE)
+    on.advance(moment - on.watch.now)
 
 
-@contextmanager
-def scene(
-    path: Path, *, generation: Generation = Generation.VMS_V3, deletion: DeletionPolicy = EXECUTE, **options: Any
-) -> Iterator[Scene]:
-    """The machine was idle for an hour and a half, is proposed, and its notice has been accepted."""
-    with rig(path, start=START, generation=generation, **options) as watch:
-        vm = watch.market.create("idle", price="0.3")
-        for number in range(7):
-            watch.market.create(f"work{number}", price="0.3")
-        exporters = Exporters()
-        watch.signals = exporters
-        watched = Watched((WatchedAccount("main", (generation,)),), PATIENCE, UTC)
-        watch.policy = a_policy(
-            watch.watching, rules=(RULE,), deletion=deletion, routes=(ROUTE,), interval=POLL, watched=watched
-        )
-        told = Scene(watch, exporters, vm)
-        told.polls(3 * POLL)
-        watch.deliver()
-        yield told
+@pytest.fixture(scope="session")
+def control(tmp_path_factory: pytest.TempPathFactory) -> Control:
+    """Shows that a scene without an obstacle deletes the one machine and nothing else, once for each kind of scene."""
+    shown: set[str] = set()
+
+    def show(setting: Setting) -> None:
+        if setting.name in shown:
+            return
+        folder = tmp_path_factory.mktemp("control")
+        with prepared(setting, folder) as on:
+            assert DeletionState.NOTIFIED is on.deletion.state
+            if setting is PROPOSE:
+                by_command(approve)(on)
+            on.last_looks()
+            assert [] == on.calls()
+            on.until_due()
+            (carried,) = on.act()
+            assert (DeletionState.REQUESTED, ()) == (carried.deletion.state, carried.refusals)
+            on.look(MINUTE)
+            on.look(MINUTE)
+            assert "verified: proven by the lists" in on.told()
+            (call,) = on.calls()
+            assert on.vm in call
+        shutil.rmtree(folder)
+        shown.add(setting.name)
+
+    return show
 
 
-DUE = datetime(2026, 3, 1, 17, 25, tzinfo=UTC)
+@pytest.mark.parametrize("setting", [pytest.param(setting, id=setting.name) for setting in SETTINGS])
+def test_without_an_obstacle_it_is_deleted(control: Control, setting: Setting) -> None:
+    control(setting)
 
 
-def test_what_nothing_keeps_goes_before_its_charge_and_costs_nothing_more(tmp_path: Path) -> None:
-    with scene(tmp_path / "db") as on:
-        on.until(DUE)
-        (carried,) = on.watch.delete_due()
-        on.polls(HOUR)
-        on.watch.advance(timedelta(days=3))
-
-        assert DeletionState.REQUESTED is carried.deletion.state
-        assert ["DELETE /vms/v3"] == on.calls()
-        assert DeletionState.VERIFIED is on.deletion.state
-        assert 1 == len(on.watch.market.books().of(on.vm))
-        assert ["proposed", "notified", "executing", "requested", "verified"] == [
-            step.state.value for step in on.deletion.history if "moment" not in step.reason
-        ]
-
-
-def test_with_too_little_notice_it_lives_to_the_next_boundary(tmp_path: Path) -> None:
-    with scene(tmp_path / "db", deletion=replace(EXECUTE, min_notice=6 * HOUR)) as on:
-        on.until(DUE)
-        assert () == on.watch.delete_due()
-        on.until(DUE + timedelta(hours=24))
-        on.watch.delete_due()
-        on.polls(6 * HOUR)
-
-        assert DeletionState.VERIFIED is on.deletion.state
-        assert 2 == len(on.watch.market.books().of(on.vm))
-
-
-@pytest.mark.parametrize("if_missed", list(IfMissed))
-def test_a_missed_moment_follows_the_setting(tmp_path: Path, if_missed: IfMissed) -> None:
-    """The job slept through the boundary; the looks went on."""
-    with scene(tmp_path / "db", deletion=replace(EXECUTE, if_missed=if_missed)) as on:
-        on.until(DUE + HOUR)
-        at_once = on.watch.delete_due()
-        on.until(DUE + 24 * HOUR)
-        later = on.watch.delete_due()
-        on.polls(2 * HOUR)
-
-        assert (if_missed is IfMissed.NOW) is any(one.called for one in at_once)
-        assert (if_missed is IfMissed.NEXT_EPOCH) is any(one.called for one in later)
-        assert 2 == len(on.watch.market.books().of(on.vm))
-
-
-def fault(on: Scene, kind: str, **fields: Any) -> None:
-    """From now on lists come like this."""
-    on.watch.market.misbehave(kind, path="/vms/v3", method="GET", **fields)
-
-
-def keep(on: Scene) -> None:
-    with on.watch.store.transaction() as tx:
-        tx.keep(Kept(on.identity, on.watch.now, "cli ann", "mine"))
-
-
-def lease(on: Scene) -> None:
-    with on.watch.store.transaction() as tx:
-        tx.save_lease(Lease(on.identity, on.watch.now + 100 * HOUR, "cli ann", on.watch.now))
-
-
-def silence(on: Scene, **about: Any) -> None:
-    now = on.watch.now
-    with on.watch.store.transaction() as tx:
-        tx.save_silence(Silence("s1", now + 100 * HOUR, "ann", "", now, **about))
-
-
-def veto(on: Scene) -> None:
-    said = vetoed(on.deletion, actor="cli ann", reason="", veto_for=timedelta(days=7), now=on.watch.now)
-    assert said is not None
-    with on.watch.store.transaction() as tx:
-        assert tx.save_deletion(said[0], was=DeletionState.NOTIFIED)
-        tx.save_veto(said[1])
-
-
-def re_create(on: Scene) -> None:
-    on.watch.market.delete(on.vm)
-    on.watch.advance(MINUTE)
-    on.watch.market.create("idle", price="0.3")
-
-
-def half_of_half(on: Scene) -> None:
-    fault(on, "half_list")
-    fault(on, "half_list")
-
-
-def not_told(on: Scene) -> None:
-    on.policy(min_notice=5 * HOUR)
-
-
-# What happens before the last looks, or (`late`) between the last look and the moment.
-BEFORE: tuple[tuple[str, Callable[[Scene], object]], ...] = (
-    ("renamed", lambda on: on.watch.market.rename(on.vm, "prod")),
-    ("re-created under the name", re_create),
-    ("re-priced", lambda on: on.watch.market.set_price(on.vm, "0.4")),
-    ("busy again", lambda on: on.exporters.busy.update(idle=True)),
-    ("its exporter silent", lambda on: on.exporters.busy.update(idle=None)),
-    ("ended by the provider", lambda on: on.watch.market.terminate(on.vm)),
-    ("out of funds", lambda on: on.watch.market.set_status(on.vm, "InsufficientFunds", billed=True)),
-    ("a status that nobody knows", lambda on: on.watch.market.set_status(on.vm, "Hibernating", billed=True)),
-    ("protected by name", lambda on: on.policy(protect=Protection(("idl*",)))),
-    ("protected by id", lambda on: on.policy(protect=Protection(ids=(on.vm,)))),
-    ("a protection that does not compile", lambda on: on.policy(protect=Protection(("db-[9-0]",)))),
-    ("kept", keep),
-    ("leased", lease),
-    ("silenced", lambda on: silence(on, account="main", resource_id=on.identity.id)),
-    ("its rule silenced", lambda on: silence(on, rule="idle-vm")),
-    ("vetoed", veto),
-    ("the rule changed", lambda on: on.rules(replace(RULE, held_for=8 * HOUR))),
-    ("the rule removed", lambda on: on.rules()),
-    ("the rule only alerts", lambda on: on.rules(replace(RULE, action=Action.ALERT))),
-    ("reloaded to observe", lambda on: on.policy(mode=Mode.OBSERVE)),
-    ("reloaded to propose", lambda on: on.policy(mode=Mode.PROPOSE)),
-    ("the second key taken away", lambda on: on.policy(armed=False)),
-    ("a cap of none", lambda on: on.policy(max_per_day=0)),
-    ("a share of none", lambda on: on.policy(max_fleet_share=Decimal(0))),
-    ("other hours", lambda on: on.policy(allowed_from=time(2), allowed_until=time(4))),
-    ("a longer notice", not_told),
-    ("no list any more", lambda on: fault(on, "status", code=500)),
-    ("the key refused", lambda on: fault(on, "status", code=403)),
-    ("an empty list", lambda on: fault(on, "empty_list")),
-    ("half a list", lambda on: fault(on, "half_list")),
-    ("half of half a list", half_of_half),
-    ("a list that is cut short", lambda on: fault(on, "truncated_json")),
-    ("its id in another case", lambda on: fault(on, "id_case")),
-    ("a price that is no number", lambda on: fault(on, "price_text")),
-    ("a status that is nothing", lambda on: fault(on, "null_status")),
-    ("a charge time that cannot be read", lambda on: fault(on, "date_malformed")),
-    ("a clock that differs", lambda on: fault(on, "clock_skew", seconds=400)),
-    ("no clock at all", lambda on: fault(on, "no_date")),
-)
-
-
-@pytest.mark.parametrize("happens", [pytest.param(row[1], id=row[0]) for row in BEFORE])
-@pytest.mark.parametrize("late", [False, True], ids=["seen by later looks", "after the last look"])
-def test_it_is_not_deleted(tmp_path: Path, happens: Callable[[Scene], object], late: bool) -> None:
-    with scene(tmp_path / "db") as on:
+@pytest.mark.parametrize(("obstacle", "when"), CASES)
+def test_with_an_obstacle_it_is_kept_and_says_why(
+    control: Control, tmp_path: Path, obstacle: Obstacle, when: When
+) -> None:
+    control(obstacle.setting)
+    with prepared(obstacle.setting, tmp_path) as on:
         assert DeletionState.NOTIFIED is on.deletion.state
-        if late:
-            on.until(DUE)
-        happens(on)
-        on.until(DUE)
-        for _ in range(2):
-            on.watch.delete_due()
-            on.watch.advance(5 * MINUTE)
+        if when is When.EARLY:
+            obstacle.happens(on)
+        on.last_looks()
+        on.until_due()
+        if when is When.LATE:
+            obstacle.happens(on)
+        elif when is When.MEANWHILE:
+            on.interrupt(lambda: obstacle.happens(on))
+        on.persist()
 
         assert [] == on.calls()
+        says = obstacle.says(when)
+        assert says is not None
+        assert says in on.told()
 
 
-def test_it_is_kept_while_the_database_is_an_older_one(tmp_path: Path) -> None:
-    with scene(tmp_path / "db") as on:
-        backup = on.watch.store.backup(tmp_path / "backups", now=on.watch.now)
-        on.polls(HOUR)
-        on.watch.store.close()
-        for beside in tmp_path.glob("db-*al"):
-            beside.unlink()
-        for beside in tmp_path.glob("db-shm"):
-            beside.unlink()
-        (tmp_path / "db").write_bytes(backup.path.read_bytes())
-        on.watch.restart()
-        on.until(DUE - MINUTE)
-        on.until(DUE)
-        on.watch.delete_due()
+def test_the_table_has_more_than_thirty_obstacles() -> None:
+    assert len({obstacle.what for obstacle in OBSTACLES}) > 30
 
-        assert on.watch.store.was_rolled_back()
+
+def test_observe_mode_only_says_what_would_be_deleted(control: Control, tmp_path: Path) -> None:
+    control(IDLE)
+    with prepared(replace(IDLE, deletion=replace(EXECUTE, mode=Mode.OBSERVE)), tmp_path) as on:
+        sleep_until_due(on)
+        on.persist()
+        sleep_until_due(on, days=1)
+        on.persist()
+
         assert [] == on.calls()
-        assert DeletionState.WITHDRAWN is on.deletion.state
+        assert DeletionState.PROPOSED is on.deletion.state
+        assert "idle would be deleted, were the mode not observe" in on.told()
 
 
-def test_in_propose_mode_it_goes_for_the_one_moment_that_was_approved(tmp_path: Path) -> None:
-    with scene(tmp_path / "db", deletion=replace(EXECUTE, mode=Mode.PROPOSE)) as on:
-        said = approved(on.deletion, actor="cli ann", reason="", now=on.watch.now)
-        assert said is not None
-        with on.watch.store.transaction() as tx:
-            assert tx.save_deletion(said, was=DeletionState.NOTIFIED)
-        on.until(DUE + HOUR)
-        assert () == on.watch.delete_due()
+def test_without_an_approval_it_is_kept_in_propose_mode(control: Control, tmp_path: Path) -> None:
+    control(PROPOSE)
+    with prepared(PROPOSE, tmp_path) as on:
+        sleep_until_due(on)
+        on.persist()
+        sleep_until_due(on, days=1)
+        on.persist()
+
+        assert [] == on.calls()
+        assert "could be deleted at 2026-03-01 17:25 UTC, if somebody approves it" in on.told()
+
+
+def test_an_approval_serves_the_moment_that_it_was_given_for(control: Control, tmp_path: Path) -> None:
+    """The daemon slept through that moment; at the next one it asks anew."""
+    control(PROPOSE)
+    with prepared(PROPOSE, tmp_path) as on:
+        by_command(approve)(on)
+        on.look_until(DUE + 29 * MINUTE)
+        on.act()
+        sleep_until_due(on, days=1)
+        on.persist()
+
+        assert [] == on.calls()
         assert DeletionState.NOTIFIED is on.deletion.state
-        on.until(DUE + 24 * HOUR)
-        assert () == on.watch.delete_due()
+        assert "the approval was for the former one" in on.told()
+
+
+def test_where_no_target_accepts_the_notice_nothing_is_deleted(control: Control, tmp_path: Path) -> None:
+    control(IDLE)
+    with scene(IDLE, tmp_path) as on:
+        on.watch.notifier.down = True
+        on.begin()
+        sleep_until_due(on)
+        on.persist()
+        sleep_until_due(on, days=1)
+        on.persist()
 
         assert [] == on.calls()
+        assert (DeletionState.PROPOSED, None) == (on.deletion.state, on.deletion.execute_at)
+        with on.watch.store.reading() as reading:
+            assert any(row.deletion == on.deletion.id for row in reading.outbox(states=(Delivery.QUEUED,)))
+        assert "delivery: " in on.told()
+
+
+def test_without_any_target_nothing_is_deleted(control: Control, tmp_path: Path) -> None:
+    control(IDLE)
+    with scene(IDLE, tmp_path) as on:
+        on.watch.policy = replace(on.watch.policy, routes=())
+        on.begin()
+        sleep_until_due(on)
+        on.persist()
+
+        assert [] == on.calls()
+        assert (DeletionState.PROPOSED, None) == (on.deletion.state, on.deletion.execute_at)
+
+
+def test_a_notice_that_is_too_young_waits_for_the_next_epoch(control: Control, tmp_path: Path) -> None:
+    control(IDLE)
+    with scene(IDLE, tmp_path) as on:
+        on.watch.notifier.down = True
+        on.begin()
+        on.look_until(DUE - 110 * MINUTE)
+        on.watch.notifier.down = False
+        sleep_until_due(on)
+        on.persist()
+
+        assert [] == on.calls()
+        assert DUE + DAY == on.deletion.execute_at
 
 
 @pytest.mark.parametrize(
-    ("kind", "fields", "state"),
+    ("wrong", "says"),
     [
-        pytest.param("status", {"code": 500}, DeletionState.EXECUTING, id="an error that says nothing"),
-        pytest.param("close_before_headers", {}, DeletionState.EXECUTING, id="no answer"),
-        pytest.param("status", {"code": 404}, DeletionState.EXECUTING, id="an id that is not known"),
-        pytest.param("status", {"code": 403}, DeletionState.FAILED, id="a key that may not"),
+        pytest.param({"kind": "price_missing"}, "price: ", id="a price that was never known"),
+        pytest.param({"kind": "field", "name": "vmName", "value": None}, "", id="a name that was never known"),
+        pytest.param({"kind": "unknown_status"}, "status: ", id="a status that was never known"),
     ],
 )
-def test_a_call_that_fails_is_not_made_again(
-    tmp_path: Path, kind: str, fields: dict[str, Any], state: DeletionState
+def test_what_was_never_known_is_never_proposed(
+    control: Control, tmp_path: Path, wrong: dict[str, Any], says: str
 ) -> None:
-    with scene(tmp_path / "db") as on:
-        on.until(DUE)
-        on.watch.market.misbehave(kind, method="DELETE", path="/vms/v3", **fields)
-        (carried,) = on.watch.delete_due()
-        on.watch.market.behave()
-        on.watch.restart()
-        for _ in range(5):
-            on.watch.advance(2 * MINUTE)
-            on.watch.poll()
-            on.watch.delete_due()
+    control(IDLE)
+    with scene(IDLE, tmp_path) as on:
+        on.misbehave(**wrong, vm=on.vm)
+        on.begin()
+        sleep_until_due(on)
+        on.persist()
 
-        assert state is carried.deletion.state
+        assert ([], []) == (on.calls(), on.watch.deletions())
+        assert says in on.told()
+
+
+def test_nothing_is_proposed_of_a_generation_that_was_found_by_asking(control: Control, tmp_path: Path) -> None:
+    control(IDLE)
+    with scene(IDLE, tmp_path) as on:
+        on.terms(configured=frozenset())
+        on.begin()
+        sleep_until_due(on)
+        on.persist()
+
+        assert ([], []) == (on.calls(), on.watch.deletions())
+        assert "idle has been idle since" in on.told()
+
+
+def test_a_ground_that_broke_needs_a_new_notice(control: Control, tmp_path: Path) -> None:
+    """It worked for a moment; when it is idle again all begins anew, so that this boundary comes too soon."""
+    control(IDLE)
+    with prepared(IDLE, tmp_path) as on:
+        first = on.deletion
+        on.machines.busy[on.vm] = 0.5
+        on.look(15 * MINUTE)
+        on.machines.busy[on.vm] = 0.005
+        on.look(15 * MINUTE)
+        sleep_until_due(on)
+        on.persist()
+        second = on.deletion
+
+        assert [] == on.calls()
+        assert second.id != first.id
+        assert second.notified_at is not None
+        assert second.notified_at > DUE - 2 * HOUR
+        assert DUE + DAY == second.execute_at
+        assert "by rule idle-vm it is active now" in on.told()
+
+
+@pytest.mark.parametrize(
+    ("idle", "facts", "go", "says"),
+    [
+        pytest.param(2, {"max_per_day": 1}, 1, "max_per_day is reached: 1 deletion in 24 hours", id="cap"),
+        pytest.param(
+            3, {}, 2, "max_fleet_share is reached: 2 deletions in 24 hours, 2 allowed for this fleet", id="share"
+        ),
+    ],
+)
+def test_a_cap_that_is_reached_keeps_the_rest(
+    tmp_path: Path, idle: int, facts: dict[str, Any], go: int, says: str
+) -> None:
+    """Several are due at once; without the cap all of them would go."""
+    for limits, expected in (({"max_per_day": 9, "max_fleet_share": Decimal(1)}, idle), (facts, go)):
+        folder = tmp_path / str(expected)
+        folder.mkdir()
+        with scene(replace(IDLE, deletion=replace(EXECUTE, **limits)), folder) as on:
+            for id in on.known_ids()[1:idle]:
+                on.machines.busy[id] = 0.005
+            on.begin()
+            sleep_until_due(on)
+            on.persist()
+
+            assert expected == len(on.calls())
+            assert (says in on.told()) is (limits is facts)
+
+
+def test_what_went_a_day_ago_leaves_room_under_the_cap(tmp_path: Path) -> None:
+    """Two are idle and one may go a day: the other follows a day later, not sooner."""
+    with scene(replace(IDLE, deletion=replace(EXECUTE, max_per_day=1)), tmp_path) as on:
+        on.machines.busy[on.known_ids()[1]] = 0.005
+        on.begin()
+        sleep_until_due(on)
+        on.persist()
+        assert 1 == len(on.calls())
+        sleep_until_due(on, days=1)
+        on.persist()
+
+        assert 2 == len(set(on.calls())) == len(on.calls())
+
+
+def test_nothing_goes_on_data_that_are_old(control: Control, tmp_path: Path) -> None:
+    """Looks have stopped; the fresh list alone is not enough."""
+    control(IDLE)
+    with prepared(IDLE, tmp_path) as on:
+        on.last_looks()
+        on.advance(16 * MINUTE)
+        on.act()
+
+        assert [] == on.calls()
+        assert "what is remembered of the account is stale" in on.told()
+        assert "rule idle-vm was not judged lately" in on.told()
+
+
+def test_nothing_goes_where_our_clock_was_set_back(control: Control, tmp_path: Path) -> None:
+    """It was set ahead or back meanwhile: by our own clock the moment comes six minutes late."""
+    control(IDLE)
+    with prepared(IDLE, tmp_path) as on:
+        on.last_looks()
+        on.set_clock(wrong_by=-6 * MINUTE)
+        on.until_due()
+        on.advance(6 * MINUTE)
+        on.act()
+
+        assert [] == on.calls()
+        assert "the clocks here and at the marketplace differ by 6 min" in on.told()
+
+
+def test_nothing_goes_while_the_database_is_older_than_it_was(control: Control, tmp_path: Path) -> None:
+    """A veto came after the backup. Once an operator has confirmed the older database, all begins with a new notice."""
+    control(IDLE)
+    with prepared(IDLE, tmp_path) as on:
+        saved = on.watch.store.backup(tmp_path / "backups", now=on.watch.now).path
+        by_command(veto)(on)
+        on.look(HOUR)
+        assert "vetoed: still needed" in on.told()
+        on.watch.store.close()
+        for former in tmp_path.glob("db*"):
+            if former.name in ("db", "db-wal", "db-shm"):
+                former.unlink()
+        shutil.copyfile(saved, tmp_path / "db")
+        on.watch.store = open_store(on.watch.path, now=on.watch.now)
+
+        restored = on.deletion
+        sleep_until_due(on)
+        on.persist()
+
+        assert (DeletionState.NOTIFIED, DeletionState.WITHDRAWN) == (restored.state, on.deletion.state)
+        assert [] == on.calls()
+        assert "The database is older than it was, so nothing is deleted until an operator confirms it" in on.told()
+
+
+def test_a_second_daemon_on_the_same_file_is_refused(tmp_path: Path) -> None:
+    with prepared(IDLE, tmp_path) as on:
+        with pytest.raises(DatabaseInUse):
+            open_store(on.watch.path, now=on.watch.now)
+        sleep_until_due(on)
+        on.act()
+
         assert 1 == len(on.calls())
 
 
-def test_a_call_that_was_taken_and_not_answered_is_proven_by_the_lists(tmp_path: Path) -> None:
-    with scene(tmp_path / "db") as on:
-        on.until(DUE)
-        on.watch.market.misbehave("close_after_headers", method="DELETE", path="/vms/v3")
-        (carried,) = on.watch.delete_due()
+@pytest.mark.parametrize("glob", ["db-[a", "[z-a]*", ""])
+def test_a_configuration_whose_protection_cannot_be_read_is_refused(tmp_path: Path, glob: str) -> None:
+    with pytest.raises(ConfigInvalid, match=r"deletion\.protect\.names"):
+        settings_of(tmp_path, f'[deletion]\nprotect = {{names = ["{glob}"]}}')
+
+
+def settings_of(folder: Path, more: str = "") -> Any:
+    """A configuration as it is read from a file."""
+    folder.mkdir(exist_ok=True)
+    (folder / "main.key").write_text(KEY)
+    (folder / "main.key").chmod(0o600)
+    (folder / "config.toml").write_text(configuration(Account("http://127.0.0.1:1"), more=more))
+    return load(str(folder / "config.toml"), environ={})
+
+
+class Web:
+    """The daemon's own server before the store of a scene, and the link of its notice."""
+
+    def __init__(self, on: Scene, folder: Path) -> None:
+        settings = settings_of(folder / "web")
+        acts = StoredActs(on.watch.store, settings=lambda: settings, found=dict, clock=lambda: on.watch.now)
+        self._on = on
+        self._server = WebServer(
+            "127.0.0.1",
+            0,
+            metrics=lambda: (b"", b""),
+            health=Health,
+            acts=acts,
+            token=None,
+            metrics_without_token=False,
+        )
+
+    def __enter__(self) -> Web:
+        host, port = self._server.start()
+        self.url = f"http://{host}:{port}"
+        watch = self._on.watch
+        watch.policy = replace(watch.policy, secret=watch.store.secret(), public_url=self.url)
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._server.stop()
+
+    def link(self) -> str:
+        """The link of the notice that was sent last."""
+        links = [message.link for _, message in self._on.watch.notifier.sent if "/deletions/" in message.link]
+        return links[-1]
+
+    def ask(self, link: str, *, method: str = "GET", token: str | None = None, **headers: str) -> int:
+        """Ask for a link; a POST is what the button of its page sends. The status of the answer."""
+        parts = urlsplit(link)
+        form = f"token={dict(parse_qsl(parts.query)).get('token', '') if token is None else token}&reason=mine"
+        body = form.encode() if method == "POST" else None
+        url = link.partition("?")[0] if method == "POST" else link
+        request = Request(url, data=body, method=method, headers=headers)  # noqa: S310  # the address is our own
+        try:
+            with urlopen(request, timeout=10) as answer:  # noqa: S310  # the address is our own
+                return int(answer.status)
+        except HTTPError as exc:
+            with exc:
+                return exc.code
+
+
+def noticed(on: Scene) -> Deletion:
+    """The machine is to go, and its notice was sent with a link."""
+    on.begin()
+    assert DeletionState.NOTIFIED is on.deletion.state
+    return on.deletion
+
+
+def test_the_button_behind_the_link_keeps_it(control: Control, tmp_path: Path) -> None:
+    control(IDLE)
+    with scene(IDLE, tmp_path) as on, Web(on, tmp_path) as web:
+        noticed(on)
+        assert 200 == web.ask(web.link(), method="POST")
+        sleep_until_due(on)
+        on.persist()
+
+        assert [] == on.calls()
+        assert DeletionState.VETOED is on.deletion.state
+        assert "vetoed: mine" in on.told()
+
+
+def test_a_link_that_is_only_looked_at_changes_nothing(tmp_path: Path) -> None:
+    """A mail scanner and a chat's preview fetch every link: nothing is vetoed, and nothing goes earlier or twice for it."""
+    with scene(IDLE, tmp_path) as on, Web(on, tmp_path) as web:
+        before = noticed(on)
+        link = web.link()
+        bot = {"User-Agent": "Slackbot-LinkExpanding 1.0"}
+        answers = {
+            method: web.ask(link, method=method, **bot) for method in ("GET", "HEAD", "OPTIONS", "PUT", "DELETE")
+        }
+        sleep_until_due(on)
+
+        assert {"GET": 200, "HEAD": 200, "OPTIONS": 405, "PUT": 405, "DELETE": 405} == answers
+        assert (before, []) == (on.deletion, on.calls())
+        on.persist()
+        assert 1 == len(on.calls())
+
+
+def test_only_its_own_token_vetoes_a_deletion(tmp_path: Path) -> None:
+    """Two machines are to go. A token that is forged, cut, empty or the other one's does not speak for this one."""
+    with scene(IDLE, tmp_path) as on, Web(on, tmp_path) as web:
+        other_vm = on.known_ids()[1]
+        on.machines.busy[other_vm] = 0.005
+        noticed(on)
+        first, second = [message.link for _, message in on.watch.notifier.sent if "/deletions/" in message.link]
+        own, others = (re.sub(".*token=", "", link) for link in (first, second))
+        forged = ("0" * len(own), own[:-1], own[:-1] + ("0" if own[-1] != "0" else "1"), own.upper(), "", others)
+        before = on.watch.deletions()
+        answers = [web.ask(first, method="POST", token=token) for token in forged]
+
+        assert [404] * len(forged) == answers
+        assert before == on.watch.deletions()
+        assert 403 == web.ask(first, method="POST", Origin="https://elsewhere.example")
+        assert before == on.watch.deletions()
+
+
+def test_a_token_that_was_used_does_nothing_more(tmp_path: Path) -> None:
+    with scene(IDLE, tmp_path) as on, Web(on, tmp_path) as web:
+        noticed(on)
+        web.ask(web.link(), method="POST")
+        vetoed = on.deletion
+        answers = [web.ask(web.link(), method=method) for method in ("POST", "GET", "POST")]
+
+        assert ([409, 200, 409], vetoed) == (answers, on.deletion)
+        sleep_until_due(on)
+        on.persist()
+        assert [] == on.calls()
+
+
+def test_a_link_expires_with_the_call(tmp_path: Path) -> None:
+    """It says so, and does not pretend that anything was stopped."""
+    with scene(IDLE, tmp_path) as on, Web(on, tmp_path) as web:
+        noticed(on)
+        sleep_until_due(on)
+        on.act()
+        requested = on.deletion
+        answers = [web.ask(web.link(), method=method) for method in ("POST", "GET")]
+
+        assert ([404, 404], requested) == (answers, on.deletion)
+        with on.watch.store.reading() as reading:
+            assert () == tuple(reading.vetoes())
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "state", "end"),
+    [
+        pytest.param("status", {"code": 500}, "executing", "failed", id="an error that says nothing"),
+        pytest.param("close_before_headers", {}, "executing", "failed", id="no answer"),
+        pytest.param("status", {"code": 404}, "executing", "failed", id="an id that is not known"),
+        pytest.param("status", {"code": 429}, "executing", "failed", id="too many requests"),
+        pytest.param("hang", {"effect": False}, "requested", "unconfirmed", id="success that is never spelled out"),
+        pytest.param("status", {"code": 403}, "failed", "failed", id="a key that may not"),
+    ],
+)
+def test_a_call_that_fails_is_not_made_again(
+    tmp_path: Path, kind: str, fields: dict[str, Any], state: str, end: str
+) -> None:
+    """Neither by the same process nor by the next one; after the time to verify a person is told."""
+    with prepared(IDLE, tmp_path) as on:
+        on.last_looks()
+        on.until_due()
+        on.watch.market.misbehave(kind, method="DELETE", path="/vms/v3", **fields)
+        (carried,) = on.act()
+        on.watch.market.behave()
         on.watch.restart()
-        on.polls(2 * HOUR)
+        for _ in range(5):
+            on.look(15 * MINUTE)
+            on.act()
+        sleep_until_due(on, days=1)
+        on.persist()
+
+        assert (state, end) == (carried.deletion.state, on.watch.deletions()[0].state)
+        assert 1 == len(on.calls())
+        told = "Whether idle was deleted is not known" if end == "unconfirmed" else "idle could not be deleted"
+        assert f"[CRIT] {told}" in on.told()
+
+
+def test_a_call_that_was_taken_and_not_answered_is_proven_by_the_lists(tmp_path: Path) -> None:
+    with prepared(IDLE, tmp_path) as on:
+        on.last_looks()
+        on.until_due()
+        on.watch.market.misbehave("close_before_headers", method="DELETE", path="/vms/v3", effect=True)
+        (carried,) = on.act()
+        on.watch.restart()
+        for _ in range(3):
+            on.look(MINUTE)
 
         assert DeletionState.EXECUTING is carried.deletion.state
         assert DeletionState.VERIFIED is on.deletion.state
         assert 1 == len(on.calls())
+
+
+def test_a_machine_that_comes_while_another_goes_is_none_of_its_business(tmp_path: Path) -> None:
+    """A new machine under the same name, rented after the deletion, stays."""
+    with prepared(IDLE, tmp_path) as on:
+        on.last_looks()
+        on.until_due()
+        on.act()
+        new = rented(on.watch, on.setting.generation, "idle")
+        for _ in range(3):
+            on.look(MINUTE)
+            on.act()
+
+        assert 1 == len(on.calls())
+        assert "Active" == on.watch.market.vm(new)["status"]
+
+
+def test_commands_write_beside_the_daemon(tmp_path: Path) -> None:
+    """What a person decides in another process is in force at once, without a look between."""
+    with prepared(IDLE, tmp_path) as on:
+        with open_beside(on.watch.path) as store, store.transaction() as tx:
+            veto(on, tx)
+
+        assert DeletionState.VETOED is on.deletion.state

@@ -19,9 +19,10 @@ from fluence_costwatch.core.timing import (
     last_allowed,
     measured_latency,
     moment_for,
+    pace_of,
     widened_margin,
 )
-from tests.deletable import asked_for, deletion
+from tests.deletable import asked_for, deletion, machine
 from tests.known import at
 
 MINUTE = timedelta(minutes=1)
@@ -234,3 +235,11 @@ def test_hours_follow_the_clocks_of_their_zone() -> None:
     assert at("2026-03-29 01:20") == last_allowed(at("2026-03-29 12:00"), policy=policy, needed=10 * MINUTE)
     assert is_allowed(at("2026-03-29 01:29"), policy=policy)
     assert not is_allowed(at("2026-03-29 01:30"), policy=policy)
+
+
+def test_a_record_to_reclaim_waits_for_no_boundary() -> None:
+    """One that was first seen after it had ended has no epoch at all."""
+    ended = replace(machine().state, epoch=None)
+
+    assert None is pace_of(ended)
+    assert Pace(None) == pace_of(ended, ground=Ground.RECLAIM)
