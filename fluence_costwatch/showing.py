@@ -21,7 +21,7 @@ from fluence_costwatch.core.digest import last_week, report_message, saving_line
 from fluence_costwatch.core.history import Presence
 from fluence_costwatch.core.idle_views import ExplainView, IdleView, explain_view, idle_view, judged_vms
 from fluence_costwatch.core.local_times import local_day
-from fluence_costwatch.core.protection import Keeping, protection_of
+from fluence_costwatch.core.protection import Keeping, namesakes_of, protection_of
 from fluence_costwatch.core.resources import Resource
 from fluence_costwatch.core.spending import By, CalendarView, SpendView, calendar_view, spend_view
 from fluence_costwatch.core.untrusted import printable
@@ -213,6 +213,7 @@ def keeping_of(settings: Settings, reading: Reading) -> Keeping:
         released=reading.released(),
         leases=reading.leases(),
         silences=reading.silences(),
+        namesakes=namesakes_of(record.state.identity for record in reading.resources()),
     )
 
 

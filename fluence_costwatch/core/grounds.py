@@ -50,6 +50,7 @@ class Situation:
 
     `records` are all resources ever seen, of every account. `configured` are the generations that the configuration
     names; what was found by asking is not among them, and nothing of it is deleted. `patience` is how old data may be.
+    `twins` are likely the same machine under another id.
     """
 
     policy: DeletionPolicy
@@ -60,6 +61,7 @@ class Situation:
     clocks: Mapping[tuple[Identity, str], IdleClock] = field(default_factory=dict)
     statuses: tuple[BudgetStatus, ...] = ()
     keeping: Keeping = Keeping()
+    twins: Mapping[Identity, Resource] = field(default_factory=dict)
     vetoes: tuple[Veto, ...] = ()
     latency: timedelta = timedelta(0)
     patience: timedelta = timedelta(minutes=15)
@@ -129,6 +131,9 @@ def _another_subject(
         yield "it is gone"
     if state.charged_under is not None:
         yield f"its id is charged under account {state.charged_under}"
+    if (twin := situation.twins.get(deletion.identity)) is not None:
+        name = label(twin.name, id=twin.id)
+        yield f"it may be the same machine as {name} of {twin.account} ({twin.generation}): watch it once only"
     if resource.price is None:
         yield "its price is not known"
     elif resource.price != deletion.price:
@@ -140,9 +145,10 @@ def _kept(deletion: Deletion, resource: Resource, situation: Situation, *, now: 
     protection = protection_of(resource, situation.keeping, rule=deletion.rule, alerts=alerts_about(deletion), now=now)
     if protection is not None:
         yield protection
-    veto = veto_on(deletion.identity, deletion.rule, situation.vetoes, now=now)
-    if veto is not None:
-        yield f"it was vetoed by {veto.actor}: {veto.reason}"
+    for identity in situation.keeping.known_as(deletion.identity):
+        veto = veto_on(identity, deletion.rule, situation.vetoes, now=now)
+        if veto is not None:
+            yield f"it was vetoed by {veto.actor}: {veto.reason}"
 
 
 def _not_terminable(deletion: Deletion, resource: Resource) -> Iterator[str]:

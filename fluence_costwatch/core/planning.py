@@ -46,10 +46,11 @@ from fluence_costwatch.core.ledger import is_charged_on
 from fluence_costwatch.core.metering import is_metered
 from fluence_costwatch.core.outbox import Delivery, OutboxRow
 from fluence_costwatch.core.outcomes import outcome_of
-from fluence_costwatch.core.protection import Keeping, newly_kept
+from fluence_costwatch.core.protection import Keeping, namesakes_of, newly_kept
 from fluence_costwatch.core.resources import Generation, Identity, Kind
 from fluence_costwatch.core.rules import Action, Rule
 from fluence_costwatch.core.timing import execute_at, measured_latency, moment_for, pace_of
+from fluence_costwatch.core.twins import twins_of
 from fluence_costwatch.core.views import burn_per_day
 from fluence_costwatch.core.wording import money
 
@@ -89,6 +90,7 @@ def situation_of(
     """What bears on deletions now. `clocks` are those after this turn, `configured` the generations that the configuration
     names itself. What is seen under a protected name is kept from this very turn on."""
     records = known.resources()
+    by_identity = {record.state.identity: record for record in records}
     deletions = tuple(known.deletions())
     keeping = Keeping(
         protect=policy.protect,
@@ -96,17 +98,23 @@ def situation_of(
         released=known.released(),
         leases=known.leases(),
         silences=tuple(known.silences()),
+        namesakes=namesakes_of(by_identity),
     )
     new = {kept.identity: kept for kept in newly_kept(records, keeping, now=now)}
     return Situation(
         policy=policy,
-        records={record.state.identity: record for record in records},
+        records=by_identity,
         configured=frozenset(configured),
         deletions=deletions,
         rules=tuple(rules),
         clocks=clocks,
         statuses=tuple(statuses),
         keeping=replace(keeping, kept={**keeping.kept, **new}),
+        twins=twins_of(
+            record.resource
+            for record in by_identity.values()
+            if record.state.presence is not Presence.GONE and not record.state.retired
+        ),
         vetoes=tuple(known.vetoes()),
         latency=measured_latency(deletions),
         patience=patience,

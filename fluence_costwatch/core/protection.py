@@ -18,13 +18,31 @@ from fluence_costwatch.core.wording import label
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
-    """What the configuration and people want kept. `released` holds the names under which a person let it go."""
+    """What the configuration and people want kept. `released` holds the names under which a person let it go.
+
+    `namesakes` are the identities of other accounts under which a resource is known too (`namesakes_of`): what is wanted
+    of one of them is wanted of all.
+    """
 
     protect: Protection = Protection()
     kept: Mapping[Identity, Kept] = field(default_factory=dict)
     released: Mapping[Identity, tuple[str | None, ...]] = field(default_factory=dict)
     leases: Mapping[Identity, Lease] = field(default_factory=dict)
     silences: Sequence[Silence] = ()
+    namesakes: Mapping[Identity, tuple[Identity, ...]] = field(default_factory=dict)
+
+    def known_as(self, identity: Identity) -> tuple[Identity, ...]:
+        """All identities of one resource, its own first."""
+        return (identity, *self.namesakes.get(identity, ()))
+
+
+def namesakes_of(identities: Iterable[Identity]) -> Mapping[Identity, tuple[Identity, ...]]:
+    """The other identities with the same id of each that has any: one id in two accounts is one resource."""
+    alike: dict[str, list[Identity]] = {}
+    for identity in identities:
+        alike.setdefault(identity.id, []).append(identity)
+    several = (each for each in alike.values() if len(each) > 1)
+    return {one: tuple(other for other in each if other != one) for each in several for one in each}
 
 
 def protection_of(
@@ -37,12 +55,14 @@ def protection_of(
     identity = resource.identity
     if identity.id in {each.lower() for each in keeping.protect.ids}:
         return "its id is protected by deletion.protect.ids"
-    if (kept := keeping.kept.get(identity)) is not None:
+    known_as = keeping.known_as(identity)
+    for kept in (keeping.kept[one] for one in known_as if one in keeping.kept):
         return f"it is kept until released: {kept.reason}"
+    leases = [keeping.leases.get(one) for one in known_as]
     return (
         _protected_name(resource, keeping)
-        or _leased(resource, keeping.leases.get(identity), now=now)
-        or _silenced(resource, keeping.silences, rule=rule, alerts=frozenset(alerts), now=now)
+        or next(filter(None, (_leased(resource, lease, now=now) for lease in leases)), None)
+        or _silenced(known_as, keeping.silences, rule=rule, alerts=frozenset(alerts), now=now)
     )
 
 
@@ -105,16 +125,22 @@ def _leased(resource: Resource, lease: Lease | None, *, now: datetime) -> str | 
 
 
 def _silenced(
-    resource: Resource, silences: Iterable[Silence], *, rule: str | None, alerts: frozenset[str], now: datetime
+    known_as: Sequence[Identity],
+    silences: Iterable[Silence],
+    *,
+    rule: str | None,
+    alerts: frozenset[str],
+    now: datetime,
 ) -> str | None:
+    accounts, ids = {one.account for one in known_as}, {one.id for one in known_as}
     for silence in silences:
         if silence.until <= now:
             continue
-        about_it = silence.resource_id is not None and silence.resource_id.lower() == resource.identity.id
+        about_it = silence.resource_id is not None and silence.resource_id.lower() in ids
         whole = silence.resource_id is None and silence.rule is None and silence.alert is None
         matches = (
-            (about_it and silence.account in (None, resource.account))
-            or (whole and silence.account == resource.account)
+            (about_it and silence.account in (None, *accounts))
+            or (whole and silence.account in accounts)
             or (silence.rule is not None and silence.rule == rule)
             or (silence.alert is not None and silence.alert in alerts)
         )

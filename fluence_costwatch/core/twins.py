@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from itertools import combinations
 from typing import Final
 
 from fluence_costwatch.core.alerts import Alert, AlertState
 from fluence_costwatch.core.booking import in_words
 from fluence_costwatch.core.findings import Ending, Finding, Judged, Severity, Telling
-from fluence_costwatch.core.resources import Resource
+from fluence_costwatch.core.resources import Identity, Resource
 
 _KIND: Final = "drift"
 _RULE: Final = "twin of "
@@ -21,17 +21,34 @@ def likely_twins(resources: Iterable[Resource]) -> tuple[Finding, ...]:
     Those are two of different ids, and of different generations or accounts, with the same public address or the same
     name and creation time. What neither tells is not the same. A finding is filed under the one that sorts last.
     """
+    return tuple(_finding(one, other) for one, other in _pairs(resources))
+
+
+def twins_of(resources: Iterable[Resource]) -> Mapping[Identity, Resource]:
+    """One likely twin of each resource that has one."""
+    pairs = _pairs(resources)
+    return {one.identity: other for one, other in pairs} | {other.identity: one for one, other in pairs}
+
+
+def _pairs(resources: Iterable[Resource]) -> list[tuple[Resource, Resource]]:
+    several = list(resources)
+    if len({(resource.account, resource.generation) for resource in several}) <= 1:
+        return []
     alike: dict[Hashable, list[Resource]] = {}
-    for resource in sorted(resources, key=lambda one: (one.identity, one.generation)):
+    for resource in several:
         for mark in _marks(resource):
             alike.setdefault(mark, []).append(resource)
     pairs = {
         (one.identity, one.generation, other.identity, other.generation): (one, other)
         for marked in alike.values()
-        for one, other in combinations(marked, 2)
+        for one, other in combinations(_ordered(marked), 2)
         if one.id.lower() != other.id.lower() and (one.account, one.generation) != (other.account, other.generation)
     }
-    return tuple(_finding(*pairs[key]) for key in sorted(pairs))
+    return [pairs[key] for key in sorted(pairs)]
+
+
+def _ordered(marked: list[Resource]) -> list[Resource]:
+    return sorted(marked, key=lambda one: (one.identity, one.generation)) if len(marked) > 1 else marked
 
 
 def _marks(resource: Resource) -> Iterator[Hashable]:

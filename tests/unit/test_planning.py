@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from fluence_costwatch.core.alerts import Silence
 from fluence_costwatch.core.budgets import Budget, BudgetStatus, Window
 from fluence_costwatch.core.deletion_findings import deletion_findings
 from fluence_costwatch.core.deletion_views import deletions_view
-from fluence_costwatch.core.deletions import Deletion, DeletionState, Ground, IfMissed, Mode, Protection, Veto
+from fluence_costwatch.core.deletions import (
+    Deletion,
+    DeletionState,
+    Ground,
+    IfMissed,
+    Kept,
+    Lease,
+    Mode,
+    Protection,
+    Veto,
+)
 from fluence_costwatch.core.grounds import Situation
 from fluence_costwatch.core.history import Presence
 from fluence_costwatch.core.idleness import IdleVerdict
 from fluence_costwatch.core.money import Usd
+from fluence_costwatch.core.outbox import Delivery, OutboxRow
 from fluence_costwatch.core.outcomes import explain_absence
-from fluence_costwatch.core.planning import applied, shortfalls
-from fluence_costwatch.core.protection import newly_kept
+from fluence_costwatch.core.planning import applied, shortfalls, situation_of
+from fluence_costwatch.core.protection import Keeping, newly_kept
 from fluence_costwatch.core.resources import Generation, Identity, Kind
 from fluence_costwatch.core.rules import Action, Condition, Signal
 from fluence_costwatch.core.savings import saving_of
@@ -41,7 +54,7 @@ from tests.deletable import (
     planned,
     situation,
 )
-from tests.known import at
+from tests.known import Facts, at
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -346,6 +359,90 @@ def test_a_machine_seen_under_a_protected_name_stays_kept_under_any_other() -> N
     assert () == planned(situation(deletions=(), keeping=keeping(kept={WEB: kept}))).proposed
     assert () == newly_kept([machine(name="db-1")], released, now=NOW)
     assert [WEB] == [one.identity for one in newly_kept([machine(name="db-2")], released, now=NOW)]
+
+
+# One machine that is known under several identities
+
+OTHER = Identity("second", "0xweb")
+
+
+@dataclass(frozen=True, slots=True)
+class Remembering(Facts):
+    """What is remembered of resources and what people want kept; nothing else."""
+
+    wanted: Keeping = Keeping()
+    stopped: tuple[Veto, ...] = ()
+
+    def deletions(self, *, states: Iterable[DeletionState] | None = None) -> Sequence[Deletion]:
+        return ()
+
+    def vetoes(self) -> Sequence[Veto]:
+        return self.stopped
+
+    def leases(self) -> Mapping[Identity, Lease]:
+        return self.wanted.leases
+
+    def kept(self) -> Mapping[Identity, Kept]:
+        return self.wanted.kept
+
+    def released(self) -> Mapping[Identity, tuple[str | None, ...]]:
+        return self.wanted.released
+
+    def silences(self) -> Sequence[Silence]:
+        return self.wanted.silences
+
+    def outbox(self, *, states: Iterable[Delivery] | None = None, target: str | None = None) -> Sequence[OutboxRow]:
+        return ()
+
+
+def proposed_with(*others: ResourceRecord, **remembered: Any) -> tuple[str, ...]:
+    """What is proposed of the idle machine, with `others` beside it."""
+    work = machine("0xwork", name="work")
+    plain = situation()
+    built = situation_of(
+        Remembering((machine(), work, *others), **remembered),
+        policy=plain.policy,
+        rules=plain.rules,
+        configured=plain.configured,
+        clocks=plain.clocks,
+        statuses=(),
+        patience=plain.patience,
+        confirm_suspicious=plain.confirm_suspicious,
+        now=NOW,
+    )
+    return planned(built).proposed
+
+
+def lasting_silence(**about: Any) -> Silence:
+    return Silence("s1", NOW + HOUR, "alice", "", NOW, **about)
+
+
+UNDER_THE_OTHER: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("kept", {"wanted": keeping(kept={OTHER: Kept(OTHER, NOW, "cli alice", "needed")})}),
+    ("leased", {"wanted": keeping(leases={OTHER: Lease(OTHER, NOW + HOUR, "cli alice", NOW)})}),
+    ("silenced", {"wanted": keeping(silences=(lasting_silence(account="second", resource_id="0xWeb"),))}),
+    ("account silenced", {"wanted": keeping(silences=(lasting_silence(account="second"),))}),
+    ("vetoed", {"stopped": (Veto(OTHER, RULE.name, NOW + DAY, "link", "needed", NOW - HOUR),)}),
+)
+
+
+@pytest.mark.parametrize("remembered", [pytest.param(each, id=name) for name, each in UNDER_THE_OTHER])
+def test_what_people_want_of_a_machine_holds_under_whichever_account_it_is_known(remembered: dict[str, Any]) -> None:
+    second = machine(account="second", charged_under="main")
+
+    assert ("0xweb",) == proposed_with(second)
+    assert () == proposed_with(second, **remembered)
+
+
+def test_of_what_may_be_one_machine_under_two_ids_none_goes() -> None:
+    by_address = {"public_ip": "10.0.0.7"}
+    here = machine(listed=by_address)
+    there = machine("vm-9", name="other", generation=Generation.CLOUD_V2, listed=by_address)
+
+    assert ("0xweb",) == proposed_with(here)
+    assert () == proposed_with(here, there)
+    assert () == proposed_with(machine("vm-9", generation=Generation.CLOUD_V2))
+    assert ("0xweb",) == proposed_with(machine("vm-9", generation=Generation.CLOUD_V2, presence=Presence.GONE))
 
 
 # Budgets
