@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoneFree
 from sqlalchemy.pool import QueuePool
 
 from fluence_costwatch.errors import DatabaseDamaged, DatabaseInUse, StoreError
@@ -77,7 +78,7 @@ def _connect(path: Path, *, mode: str) -> sqlite3.Connection:
 
 
 def _engine(connect: Callable[[], sqlite3.Connection], *, begin: str) -> Engine:
-    engine = create_engine("sqlite+pysqlite://", creator=connect, poolclass=QueuePool)
+    engine = create_engine("sqlite+pysqlite://", creator=connect, poolclass=QueuePool, pool_timeout=_BUSY_SECONDS)
 
     @event.listens_for(engine, "begin")
     def emit_begin(connection: Connection) -> None:
@@ -88,11 +89,16 @@ def _engine(connect: Callable[[], sqlite3.Connection], *, begin: str) -> Engine:
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Raises SQLite's errors as ours, with a sentence for the operator; all others pass untouched."""
+    """Raises errors of SQLite and of the pool of connections as ours, with a sentence for the operator; all others pass untouched."""
     try:
         yield
     except DBAPIError as error:
         raise _meaning(error.orig, path) from error
+    except NoneFree as error:
+        raise DatabaseInUse(
+            f"All connections of this process to {path} have been busy for {_BUSY_SECONDS} seconds; nothing was written. "
+            "It carries on once one is free. If that does not come, check the disk, then start the process again."
+        ) from error
     except sqlite3.Error as error:
         raise _meaning(error, path) from error
 

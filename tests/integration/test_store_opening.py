@@ -13,6 +13,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.pool import QueuePool
 
 from fluence_costwatch.core.history import History, Step, Verdict
 from fluence_costwatch.errors import DatabaseDamaged, DatabaseInUse, DatabaseMissing, StoreError
@@ -202,6 +204,18 @@ def test_a_database_that_somebody_else_keeps_locked_is_told_as_in_use(tmp_path: 
         first.execute("BEGIN IMMEDIATE")
         with pytest.raises(DatabaseInUse, match="nothing was written"), translated(path):
             second.execute("BEGIN IMMEDIATE")
+
+
+def test_where_every_connection_stays_busy_the_database_is_told_as_in_use(tmp_path: Path) -> None:
+    path = tmp_path / "watch.db"
+    engine = create_engine(f"sqlite:///{path}", poolclass=QueuePool, pool_size=1, max_overflow=0, pool_timeout=0.01)
+    with engine.connect(), pytest.raises(DatabaseInUse) as told, translated(path), engine.begin():
+        pytest.fail("there was a second connection")
+    engine.dispose()
+
+    said = str(told.value)
+    assert said.startswith(f"All connections of this process to {path} have been busy")
+    assert "nothing was written" in said
 
 
 def test_closing_twice_is_harmless(tmp_path: Path) -> None:
