@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import Field, fields
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, or_
 from sqlalchemy.dialects.sqlite import insert
@@ -12,10 +12,14 @@ from sqlalchemy.dialects.sqlite import insert
 from fluence_costwatch.core.resources import Identity
 from fluence_costwatch.store.rows import Row
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
-    V = TypeVar("V", bound=DataclassInstance)
+class Record(Protocol):
+    """Any dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
+V = TypeVar("V", bound=Record)
 
 
 class OnConnection:
@@ -25,7 +29,7 @@ class OnConnection:
         self.connection = connection
 
 
-def values_of(value: DataclassInstance, *, but: Collection[str] = ()) -> dict[str, Any]:
+def values_of(value: Record, *, but: Collection[str] = ()) -> dict[str, Any]:
     """The columns of `value`, without the fields `but`."""
     values: dict[str, Any] = {}
     for one in fields(value):
