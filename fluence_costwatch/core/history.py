@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 from fluence_costwatch.core.epochs import EpochGrid, Span
 from fluence_costwatch.core.findings import Finding
@@ -218,6 +219,11 @@ class ResourceState:
     settling: Settling | None = None
     problems: tuple[str, ...] = ()
     due_prices: tuple[Decimal, ...] = ()
+
+
+def altered(state: ResourceState, **facts: Any) -> ResourceState:
+    """`state` with `facts`; itself where it says all of them already, as nearly every look at a fleet finds it."""
+    return state if all(getattr(state, name) == fact for name, fact in facts.items()) else replace(state, **facts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,9 @@ from fluence_costwatch.core.idleness import IdleClock
 PARTS: Final = 20
 """In how many parts the last `for` is remembered; one more is being filled."""
 
-_NOTHING: Final = ((0, 0),) * (PARTS + 1)
+Buckets = tuple[tuple[int, int], ...]
+
+_NOTHING: Final[Buckets] = ((0, 0),) * (PARTS + 1)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _FINEST: Final = Decimal("0.0001")
 # Of the last `for`, at most one part in so many may be unknown.
@@ -46,23 +48,27 @@ def advanced(clock: IdleClock, sample: Sample, *, held_for: timedelta, interval:
 
     `since` survives unknown looks while they are no more than a tenth of `held_for`; what is more starts it anew.
     """
-    clock = _poured(clock, sample, held_for=held_for, interval=interval, now=now)
-    since = None if sample.busy or _is_too_unknown(clock, held_for=held_for) else clock.since
-    if sample.holds and since is None:
-        clock = replace(started_at(clock, now), since=now)
-    else:
-        clock = replace(clock, since=since)
+    newest, buckets = _poured(clock, sample, held_for=held_for, interval=interval, now=now)
+    since = None if sample.busy or _is_too_unknown(buckets, held_for=held_for) else clock.since
+    if sample.holds and since is None:  # nothing watched yet
+        since, newest, buckets = now, now, _NOTHING
     return replace(
         clock,
         at=now,
-        coverage=_coverage(clock, sample, held_for=held_for),
+        since=since,
+        bucket_started_at=newest,
+        buckets=buckets,
+        coverage=_coverage(buckets, sample, held_for=held_for),
         evidence=sample.evidence,
         busy_at=now if sample.busy else clock.busy_at,
     )
 
 
-def _poured(clock: IdleClock, sample: Sample, *, held_for: timedelta, interval: timedelta, now: datetime) -> IdleClock:
-    """`clock` with the time since its last look in its parts, known as far as this look stands for it."""
+def _poured(
+    clock: IdleClock, sample: Sample, *, held_for: timedelta, interval: timedelta, now: datetime
+) -> tuple[datetime, Buckets]:
+    """The parts of `clock` with the time since its last look in them, known as far as this look stands for it; and when
+    the newest of them began."""
     length = max(held_for / PARTS, _MICROSECOND)
     newest = clock.bucket_started_at or clock.at
     steps = (now - newest) // length
@@ -79,7 +85,7 @@ def _poured(clock: IdleClock, sample: Sample, *, held_for: timedelta, interval: 
         parts[place] = (parts[place][0] + part // _MICROSECOND, parts[place][1])
     for place, part in _slices(known_from, now, first=first, length=length):
         parts[place] = (parts[place][0] + part // _MICROSECOND, parts[place][1] + part // _MICROSECOND)
-    return replace(clock, bucket_started_at=newest, buckets=tuple(parts))
+    return newest, tuple(parts)
 
 
 def _slices(since: datetime, until: datetime, *, first: datetime, length: timedelta) -> Iterator[tuple[int, timedelta]]:
@@ -92,17 +98,17 @@ def _slices(since: datetime, until: datetime, *, first: datetime, length: timede
         start = stop
 
 
-def _unknown(clock: IdleClock) -> int:
-    return sum(watched - known for watched, known in clock.buckets)
+def _unknown(buckets: Buckets) -> int:
+    return sum(watched - known for watched, known in buckets)
 
 
-def _is_too_unknown(clock: IdleClock, *, held_for: timedelta) -> bool:
-    return _unknown(clock) * _UNKNOWN_AT_MOST > held_for // _MICROSECOND
+def _is_too_unknown(buckets: Buckets, *, held_for: timedelta) -> bool:
+    return _unknown(buckets) * _UNKNOWN_AT_MOST > held_for // _MICROSECOND
 
 
-def _coverage(clock: IdleClock, sample: Sample, *, held_for: timedelta) -> Decimal:
-    watched = min(sum(watched for watched, _ in clock.buckets), held_for // _MICROSECOND)
+def _coverage(buckets: Buckets, sample: Sample, *, held_for: timedelta) -> Decimal:
+    watched = min(sum(watched for watched, _ in buckets), held_for // _MICROSECOND)
     if not watched:
         return Decimal(sample.holds is not None or sample.busy)
-    share = Decimal(max(watched - _unknown(clock), 0)) / watched
+    share = Decimal(max(watched - _unknown(buckets), 0)) / watched
     return share.quantize(_FINEST, ROUND_FLOOR)

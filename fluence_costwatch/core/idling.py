@@ -56,38 +56,38 @@ def next_clocks(
     machines = [each for each in records if each.resource.kind not in NOT_MACHINES]
     present = Present(now, readings, leases, heartbeats, listening_since, shared_marks(machines))
     return tuple(
-        _next(rule, record, clocks.get((record.state.identity, rule.name)), present, interval=interval)
-        for rule in rules
+        _next(rule, digest, record, clocks.get((record.state.identity, rule.name)), present, interval=interval)
+        for rule, digest in [(rule, rule.digest) for rule in rules]
         for record in records
         if rule.judges(record.resource)
     )
 
 
 def _next(
-    rule: Rule, record: KnownResource, former: IdleClock | None, present: Present, *, interval: timedelta
+    rule: Rule, digest: str, record: KnownResource, former: IdleClock | None, present: Present, *, interval: timedelta
 ) -> IdleClock:
     now = present.now
     doubt = _doubt_about(record, former, interval=interval, now=now)
-    if former is None or _is_of_another(rule, record, former, now=now):
-        former = started_at(IdleClock(record.state.identity, rule.name, rule.digest, IdleVerdict.UNKNOWN, now), now)
+    if former is None or _is_of_another(digest, record, former, now=now):
+        former = started_at(IdleClock(record.state.identity, rule.name, digest, IdleVerdict.UNKNOWN, now), now)
     elif _has_another_price(record, former):
         former = started_at(former, now)
     sample = _sample(rule, record, present, doubt=doubt)
     clock = advanced(former, sample, held_for=rule.held_for, interval=interval, now=now)
     state = record.state
-    return replace(
-        clock,
-        verdict=_verdict(rule, record, clock, sample, now=now),
-        created_at=clock.created_at if state.created_at is None else state.created_at,
-        price=clock.price if state.price is None else state.price,
-    )
+    verdict = _verdict(rule, record, clock, sample, now=now)
+    created_at = clock.created_at if state.created_at is None else state.created_at
+    price = clock.price if state.price is None else state.price
+    if (verdict, created_at, price) == (clock.verdict, clock.created_at, clock.price):
+        return clock
+    return replace(clock, verdict=verdict, created_at=created_at, price=price)
 
 
-def _is_of_another(rule: Rule, record: KnownResource, clock: IdleClock, *, now: datetime) -> bool:
+def _is_of_another(digest: str, record: KnownResource, clock: IdleClock, *, now: datetime) -> bool:
     """Whether what was remembered is of another rule or another life, or of a time that is yet to come."""
     born = record.state.created_at
     reborn = born is not None and clock.created_at is not None and born != clock.created_at
-    return clock.digest != rule.digest or reborn or now < clock.at
+    return clock.digest != digest or reborn or now < clock.at
 
 
 def _has_another_price(record: KnownResource, clock: IdleClock) -> bool:
@@ -198,10 +198,11 @@ def idle_findings(
         _finding(rule, record, clock, now=now)
         for rule in rules
         for record in known.values()
-        if rule.judges(record.resource) and _is_there(record)
         if (clock := clocks.get((record.state.identity, rule.name))) is not None
-        and clock.digest == rule.digest
         and clock.verdict is IdleVerdict.IDLE
+        and clock.digest == rule.digest
+        and rule.judges(record.resource)
+        and _is_there(record)
     )
     return Judged(findings, tuple(_endings(by_name, known, clocks, alerts=alerts)))
 

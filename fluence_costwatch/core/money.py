@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, InvalidOperation, localcontext
+from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, InvalidOperation
 from typing import Final, Self
 
 MICROS_PER_DOLLAR: Final = 1_000_000
@@ -46,11 +46,10 @@ class Usd:
     @classmethod
     def exactly(cls, dollars: Decimal) -> Self:
         """`dollars` as micro-dollars; raises AmountInvalid where that would need rounding."""
-        with localcontext(_EXACT):
-            micros = dollars.scaleb(6)
-            if not micros.is_finite() or micros != micros.to_integral_value():
-                raise AmountInvalid(f"{dollars} is finer than a micro-dollar")
-            return cls(int(micros))
+        micros = dollars.scaleb(6, _EXACT)
+        if not micros.is_finite() or micros != micros.to_integral_value(context=_EXACT):
+            raise AmountInvalid(f"{dollars} is finer than a micro-dollar")
+        return cls(int(micros))
 
     @classmethod
     def rounded(cls, dollars: Decimal) -> Self:

@@ -33,7 +33,7 @@ from fluence_costwatch.core.boundaries import (
     starts_after,
 )
 from fluence_costwatch.core.epochs import Span, nearest_count
-from fluence_costwatch.core.history import Basis, Cause, Phase, Reason, ResourceState
+from fluence_costwatch.core.history import Basis, Cause, Phase, Reason, ResourceState, altered
 from fluence_costwatch.core.opening import open_life
 from fluence_costwatch.core.resources import Generation, Resource
 from fluence_costwatch.core.settlement import await_total, give_up_total
@@ -55,7 +55,7 @@ def go_on(
     passage = _passage(state, state.epoch, look, reported=reported, since=since)
     former_price = state.price
     outcome = move_end(outcome, passage.epoch.end)
-    outcome = outcome.then(replace(outcome.state, phase=passage.phase))
+    outcome = outcome.then(altered(outcome.state, phase=passage.phase))
     for began in _following(outcome, passage.began):
         outcome = _begin_one(outcome, began, resource, look, since=since, former_price=former_price)
     if not passage.began:
@@ -130,7 +130,7 @@ def _note_due_price(outcome: Outcome, resource: Resource, look: Look, *, former_
     will be one of these, whatever the price has become when it is booked. An end put off is not due any more."""
     state = outcome.state
     if state.epoch is None or look.moment < state.epoch.end:
-        return outcome.then(replace(state, due_prices=()))
+        return outcome.then(altered(state, due_prices=()))
     if state.due_prices:
         return outcome
     prices = {price for price in (former_price, resource.price) if price is not None and amount_of(price) is not None}

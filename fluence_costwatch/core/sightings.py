@@ -26,7 +26,7 @@ from fluence_costwatch.core.boundaries import (
     is_plausible,
 )
 from fluence_costwatch.core.epochs import Span
-from fluence_costwatch.core.history import Basis, Cause, Phase, Presence, ResourceState
+from fluence_costwatch.core.history import Basis, Cause, Phase, Presence, ResourceState, altered
 from fluence_costwatch.core.metering import is_metered
 from fluence_costwatch.core.opening import first_state, open_ended, open_life
 from fluence_costwatch.core.resources import Resource, is_charged, is_recognised
@@ -65,7 +65,7 @@ def seen(
     else:
         former = state
         outcome = Outcome(
-            replace(
+            altered(
                 state,
                 generation=resource.generation,
                 presence=Presence.PRESENT,
@@ -78,7 +78,7 @@ def seen(
         outcome = _known(outcome, former, resource, look, charged=charged, seen_before=seen_before, reported=reported)
     outcome = _tell_news(outcome, former, resource, claimed_by=claimed_by)
     outcome = outcome.then(
-        replace(
+        altered(
             outcome.state,
             charged_under=claimed_by,
             status=resource.status,
@@ -117,6 +117,8 @@ def _believable(resource: Resource, look: Look, *, once_reported: bool) -> tuple
     if reported is not None and created is None and not once_reported and is_long_past(reported, look.moment, length):
         problems.append("next_charge_at: lies more than an epoch back")
         reported = None
+    if created == resource.created_at and len(problems) == len(resource.problems):
+        return resource, reported
     return replace(resource, created_at=created, problems=tuple(problems)), reported
 
 

@@ -30,7 +30,7 @@ class Buckets(Written[tuple[tuple[int, int], ...]]):
         return compact(value) if value else None
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[tuple[int, int], ...]:
-        return () if value is None else tuple((expected, known) for expected, known in json.loads(value))
+        return () if value is None else tuple(map(tuple, json.loads(value)))
 
 
 class Names(Written[tuple[str | None, ...]]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import Field, fields
+from functools import lru_cache
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, or_
@@ -32,21 +33,28 @@ class OnConnection:
 def values_of(value: Record, *, but: Collection[str] = ()) -> dict[str, Any]:
     """The columns of `value`, without the fields `but`."""
     values: dict[str, Any] = {}
-    for one in fields(value):
-        held = getattr(value, one.name)
+    for name in _names(type(value)):
+        held = getattr(value, name)
         if isinstance(held, Identity):
-            values |= {"account": held.account, "resource_id": held.id}
-        elif one.name not in but:
-            values[one.name] = held
+            values["account"], values["resource_id"] = held.account, held.id
+        elif name not in but:
+            values[name] = held
     return values
 
 
 def record_of(kind: type[V], row: Row, **others: Any) -> V:
     """The value that `values_of` gave the columns of `row`; `others` are the fields that it was not given."""
-    own = {one.name: getattr(row, one.name) for one in fields(kind) if one.name not in {"identity", *others}}
-    if any(one.name == "identity" for one in fields(kind)):
-        own["identity"] = identity_of(row)
+    own = {
+        name: identity_of(row) if name == "identity" else getattr(row, name)
+        for name in _names(kind)
+        if name not in others
+    }
     return kind(**own, **others)
+
+
+@lru_cache
+def _names(kind: type[Record]) -> tuple[str, ...]:
+    return tuple(one.name for one in fields(kind))
 
 
 def identity_of(row: Row) -> Identity:
