@@ -39,6 +39,7 @@ from fluence_costwatch.core.planning import Planned, accepted_notices, applied, 
 from fluence_costwatch.core.protection import newly_kept
 from fluence_costwatch.core.resources import Generation, Identity
 from fluence_costwatch.core.rules import Condition, Rule
+from fluence_costwatch.core.shapes import instant
 from fluence_costwatch.core.vetoes import lifted
 from fluence_costwatch.core.views import Watched, burn_per_day
 from fluence_costwatch.errors import FluenceError, FluenceRefused, FluenceUnexpected, StoreError
@@ -461,4 +462,5 @@ def _log_kept(deletion: Deletion, refused: Iterable[Refusal]) -> None:
 def _facts(deletion: Deletion, **more: object) -> dict[str, dict[str, object]]:
     """What a line of the log tells beside its message."""
     known = {"account": deletion.identity.account, "deletion": deletion.id, "resource": deletion.identity.id}
-    return {"facts": known | more}
+    told = {key: instant(value) if isinstance(value, datetime) else value for key, value in more.items()}
+    return {"facts": known | told}

@@ -208,7 +208,10 @@ def _rolled_back() -> Finding:
         rule=ROLLED_BACK,
         summary="The database is older than it was, so nothing is deleted until an operator confirms it",
         means="Vetoes, leases and protections made since may be lost. All proposals were withdrawn.",
-        advice="See `fluence-costwatch deletions`; renew what is lost, then confirm that the database is as it should be.",
+        advice=(
+            "See `fluence-costwatch deletions`; renew what is lost, then confirm that the database is as it should be: "
+            "run `fluence-costwatch deletions confirm`."
+        ),
         telling=Telling.STATE,
     )
 

@@ -5,6 +5,7 @@ named in the audit trail or in what is told.
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 from collections.abc import Callable
@@ -366,6 +367,15 @@ def test_nothing_goes_while_the_database_is_older_than_it_was(control: Control, 
         assert (DeletionState.NOTIFIED, DeletionState.WITHDRAWN) == (restored.state, on.deletion.state)
         assert [] == on.calls()
         assert "The database is older than it was, so nothing is deleted until an operator confirms it" in on.told()
+
+
+def test_the_log_says_when_a_deletion_is_due_whose_notice_was_accepted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "fluence_costwatch.deleting"), prepared(IDLE, tmp_path):
+        (told,) = [line for line in caplog.records if line.getMessage() == "notice of a deletion accepted"]
+
+    assert "2026-03-01T17:25:00Z" == vars(told)["facts"]["due"]
 
 
 def test_a_second_daemon_on_the_same_file_is_refused(tmp_path: Path) -> None:

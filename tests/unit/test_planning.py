@@ -585,6 +585,13 @@ def told(*deletions: Deletion, now: Any = NOW, **facts: Any) -> list[tuple[str, 
     return [(one.severity, one.telling.value, one.summary) for one in judged.findings]
 
 
+def test_a_restored_database_says_which_command_confirms_it() -> None:
+    (found,) = deletion_findings(situation(deletions=()), alerts=(), rolled_back=True, repeat=DAY, now=NOW).findings
+
+    assert "critical" == found.severity
+    assert "run `fluence-costwatch deletions confirm`" in found.advice
+
+
 def test_what_an_operator_hears_beside_the_notice() -> None:
     settled: dict[str, Any] = {"settled_at": NOW}
 
