@@ -224,7 +224,7 @@ class Daemon:
             metrics=self._exporter.metrics,
             health=self._health,
             acts=StoredActs(self._store, settings=lambda: self._settings, found=self._all_found, clock=self._clock),
-            origins=origins_of(self._settings),
+            origins=lambda: origins_of(self._settings),
             token=None if server.token is None else server.token.reveal(),
             metrics_without_token=server.metrics_without_token,
         )

@@ -46,11 +46,12 @@ def build_app(
     metrics: Callable[[], tuple[bytes, bytes]],
     health: Callable[[], Health],
     acts: Acts,
-    origins: tuple[str, ...] = (),
+    origins: Callable[[], tuple[str, ...]],
 ) -> Starlette:
     """The application. `metrics` (plain, gzip) and `health` are asked in the event loop, so they answer from memory.
 
-    `acts` are asked in threads. `origins` are where people reach this server by another name than it is listening under.
+    `acts` are asked in threads. `origins` say, in the event loop too, where people reach this server by another name than
+    it is listening under.
     """
     veto = VetoRoute(acts, origins=origins)
 

@@ -31,7 +31,7 @@ class WebServer:
         metrics: Callable[[], tuple[bytes, bytes]],
         health: Callable[[], Health],
         acts: Acts,
-        origins: tuple[str, ...] = (),
+        origins: Callable[[], tuple[str, ...]] = lambda: (),
         token: str | None,
         metrics_without_token: bool,
     ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -38,11 +38,12 @@ _ELSEWHERE: Final = (
 
 
 class VetoRoute:
-    """Serves the page for `acts`. `origins` are where people reach this server, beside the name that a request names."""
+    """Serves the page for `acts`. `origins` say anew for each request where people reach this server, beside the name that
+    the request names."""
 
-    def __init__(self, acts: Acts, *, origins: tuple[str, ...] = ()) -> None:
+    def __init__(self, acts: Acts, *, origins: Callable[[], tuple[str, ...]]) -> None:
         self._acts = acts
-        self._origins = tuple(_origin_of(origin) for origin in origins)
+        self._origins = origins
 
     async def show(self, request: Request) -> Response:
         """The page."""
@@ -87,7 +88,7 @@ class VetoRoute:
             return False
         # Which of both schemes it is cannot be seen behind a proxy.
         here = _origin_of(f"{claimed[0]}://{request.headers.get('host', '')}")
-        return claimed == here or claimed in self._origins
+        return claimed == here or claimed in map(_origin_of, self._origins())
 
 
 def _origin_of(text: str) -> tuple[str, str, int | None] | None:

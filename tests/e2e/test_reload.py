@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 
 import certifi
@@ -25,6 +27,15 @@ def reloaded(daemon: DaemonProcess, *, times: int = 1) -> bool:
 
 def refused(daemon: DaemonProcess) -> bool:
     return daemon.metric("config_last_reload_success") == 0
+
+
+def vetoed_from(origin: str, daemon: DaemonProcess) -> int:
+    """The status of the answer to a button on a page of that origin."""
+    connection = HTTPConnection(daemon.address, timeout=PATIENCE_SECONDS)
+    with closing(connection):
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Origin": origin}
+        connection.request("POST", "/deletions/d1", body="token=none", headers=headers)
+        return connection.getresponse().status
 
 
 def test_a_new_interval_and_a_new_account_are_taken(daemon: DaemonProcess, fluence_api: Marketplace) -> None:
@@ -140,6 +151,26 @@ def test_the_token_can_be_changed_but_not_the_address(daemon: DaemonProcess, flu
     eventually(lambda: reloaded(daemon, times=2), within=PATIENCE_SECONDS)
     assert "only read at the start" in daemon.log
     assert 401 == daemon.get("/metrics").status
+
+
+def test_the_veto_page_can_get_another_public_address(daemon: DaemonProcess, fluence_api: Marketplace) -> None:
+    def statuses() -> list[int]:
+        """What is said to buttons of the page as it is seen under each address: 404, as there is no such deletion."""
+        return [vetoed_from(f"https://{name}.example.com", daemon) for name in ("old", "new")]
+
+    def configure(name: str) -> None:
+        listen = f'127.0.0.1:0"\npublic_url = "https://{name}.example.com/costwatch'
+        daemon.configure(Account(fluence_api.url), epoch="1h", listen=listen)
+
+    configure("old")
+    daemon.start()
+    assert [404, 403] == statuses()
+
+    configure("new")
+    daemon.hup()
+
+    eventually(lambda: reloaded(daemon), within=PATIENCE_SECONDS)
+    assert [403, 404] == statuses()
 
 
 def test_what_cannot_be_set_up_leaves_the_former_watch_running(

@@ -6,7 +6,7 @@ import http.client
 import json
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from html.parser import HTMLParser
 from typing import Any
@@ -34,14 +34,14 @@ def serve() -> Iterator[Serve]:
     """Starts a server for acts on a free port of loopback; all are stopped at the end."""
     with ExitStack() as running:
 
-        def start(acts: ScriptedActs, *, origins: tuple[str, ...] = (), token: str | None = None) -> Address:
+        def start(acts: ScriptedActs, *, origins: Sequence[str] = (), token: str | None = None) -> Address:
             server = WebServer(
                 "127.0.0.1",
                 0,
                 metrics=lambda: (b"", b""),
                 health=Health,
                 acts=acts,
-                origins=origins,
+                origins=lambda: tuple(origins),
                 token=token,
                 metrics_without_token=False,
             )
@@ -200,6 +200,18 @@ def test_a_veto_comes_from_the_page_itself(serve: Serve, sent: dict[str, Any], s
 
     assert status == answer.status
     assert (status != 403) is bool(acts.asked)
+
+
+def test_another_public_address_counts_from_the_next_request_on(serve: Serve) -> None:
+    origins = [PUBLIC]
+    address = serve(ScriptedActs(), origins=origins)
+
+    def statuses() -> list[int]:
+        return [Answer(address, form=RIGHT, Origin=origin).status for origin in (PUBLIC, "https://new.example.com")]
+
+    assert [409, 403] == statuses()
+    origins[:] = ["https://new.example.com"]
+    assert [403, 409] == statuses()
 
 
 @pytest.mark.parametrize("keeps_host", [False, True])
