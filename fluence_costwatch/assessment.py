@@ -165,9 +165,12 @@ def _move_clocks(
     former_rules = {rule for _, rule in before} - {rule.name for rule in rules}
     if former_rules:
         tx.forget_clocks(former_rules)
+    records = known.resources()
+    own = [record for record in records if record.state.identity.account == looked.account]
     after = next_clocks(
         rules,
-        [record for record in known.resources() if record.state.identity.account == looked.account],
+        own,
+        beside=[record for record in records if record.state.identity.account != looked.account],
         readings=looked.readings,
         clocks=before,
         leases=known.leases(),

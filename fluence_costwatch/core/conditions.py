@@ -12,7 +12,7 @@ from fluence_costwatch.core.idleness import Reading
 from fluence_costwatch.core.known import KnownResource
 from fluence_costwatch.core.leases import term_of
 from fluence_costwatch.core.resources import Identity, Resource
-from fluence_costwatch.core.rules import ASKED, Condition, Match, Rule, Signal
+from fluence_costwatch.core.rules import ASKED, NOT_MACHINES, Condition, Match, Rule, Signal
 from fluence_costwatch.core.untrusted import printable
 from fluence_costwatch.core.wording import instant, span
 
@@ -59,6 +59,8 @@ def reading_of(condition: Condition, record: KnownResource, present: Present) ->
         case Signal.PROMQL if (condition.match, record.state.identity) in present.shared:
             what = condition.match.replace("_", " ")
             return Reading(condition, None, f"promql: ambiguous, other machines have the same {what}")
+        case Signal.CPU | Signal.NETWORK if (Match.PUBLIC_IP, record.state.identity) in present.shared:
+            return Reading(condition, None, f"{condition.signal}: ambiguous, other machines have the same public ip")
         case Signal.CPU | Signal.NETWORK | Signal.PROMQL:
             unasked = Reading(condition, None, f"{condition.signal}: was not asked for in this look")
             return present.readings.get((record.state.identity, condition), unasked)
@@ -74,14 +76,17 @@ def reading_of(condition: Condition, record: KnownResource, present: Present) ->
             return Reading(condition, holds, f"status {printable(status, limit=60)}")
 
 
-def shared_marks(records: Iterable[KnownResource]) -> frozenset[tuple[Match, Identity]]:
-    """The resources whose name or public address another one has too."""
+def shared_marks(resources: Iterable[Resource]) -> frozenset[tuple[Match, Identity]]:
+    """The machines whose name or public address another one has too. One id in two accounts is one machine."""
     owners: dict[tuple[Match, str], set[Identity]] = {}
-    for record in records:
-        for match, mark in ((Match.NAME, record.resource.name), (Match.PUBLIC_IP, record.resource.public_ip)):
+    for resource in resources:
+        if resource.kind in NOT_MACHINES:
+            continue
+        for match, mark in ((Match.NAME, resource.name), (Match.PUBLIC_IP, resource.public_ip)):
             if mark:
-                owners.setdefault((match, mark), set()).add(record.state.identity)
-    return frozenset((match, one) for (match, _), owning in owners.items() if len(owning) > 1 for one in owning)
+                owners.setdefault((match, mark), set()).add(resource.identity)
+    several = (each for each in owners.items() if len(each[1]) > 1 and len({one.id for one in each[1]}) > 1)
+    return frozenset((match, one) for (match, _), owning in several for one in owning)
 
 
 def age_of(record: KnownResource, *, now: datetime) -> tuple[timedelta, bool]:

@@ -12,15 +12,16 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING
 from typing import Final
 
-from fluence_costwatch.core.conditions import KnownHeartbeat, Present, reading_of
+from fluence_costwatch.core.conditions import KnownHeartbeat, Present, reading_of, shared_marks
 from fluence_costwatch.core.deletions import Deletion, DeletionPolicy, DeletionState, Ground, Mode
 from fluence_costwatch.core.grounds import MACHINES, Situation, breaches, ground_by
 from fluence_costwatch.core.history import Presence, ResourceState
 from fluence_costwatch.core.idleness import Reading
+from fluence_costwatch.core.idling import is_there
 from fluence_costwatch.core.known import KnownResource
 from fluence_costwatch.core.outcomes import explain_absence
 from fluence_costwatch.core.resources import Identity, Kind, Resource
-from fluence_costwatch.core.rules import Condition
+from fluence_costwatch.core.rules import Condition, Match
 from fluence_costwatch.core.timing import is_allowed, moment_for, pace_of
 from fluence_costwatch.core.wording import counted, instant, span
 
@@ -249,6 +250,13 @@ def _by_the_fresh_list(
         yield Refusal(f"its moment is {instant(moment, zone=UTC)} by the fresh list")
 
 
+def _shared(found: Examined, situation: Situation) -> frozenset[tuple[Match, Identity]]:
+    """The machines that signals cannot tell apart, by what is remembered and by the fresh list."""
+    listed = () if found.fresh is None else found.fresh.resources
+    known = [record.resource for record in situation.records.values() if is_there(record)]
+    return shared_marks((*known, *listed))
+
+
 def _not_idle_now(
     deletion: Deletion, record: KnownResource, found: Examined, situation: Situation, *, now: datetime
 ) -> Iterator[Refusal]:
@@ -260,7 +268,14 @@ def _not_idle_now(
     clock = situation.clocks.get((deletion.identity, rule.name))
     if clock is None or not timedelta(0) <= now - clock.at <= situation.patience:
         yield Refusal(f"rule {rule.name} was not judged lately")
-    present = Present(now, found.readings, situation.keeping.leases, found.heartbeats, found.listening_since)
+    present = Present(
+        now,
+        found.readings,
+        situation.keeping.leases,
+        found.heartbeats,
+        found.listening_since,
+        _shared(found, situation),
+    )
     for condition in rule.when:
         reading = reading_of(condition, record, present)
         if reading.holds is None:

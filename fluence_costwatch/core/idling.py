@@ -23,7 +23,7 @@ from fluence_costwatch.core.ledger import is_charged_on
 from fluence_costwatch.core.metering import cost_of, is_metered
 from fluence_costwatch.core.money import ZERO, Usd
 from fluence_costwatch.core.resources import Identity, is_recognised
-from fluence_costwatch.core.rules import ACTIVITY, NOT_MACHINES, Condition, Rule
+from fluence_costwatch.core.rules import ACTIVITY, Condition, Rule
 from fluence_costwatch.core.untrusted import printable
 from fluence_costwatch.core.views import burn_per_day
 from fluence_costwatch.core.wording import instant, label, money, share
@@ -45,16 +45,18 @@ def next_clocks(
     heartbeats: Mapping[Identity, KnownHeartbeat],
     listening_since: datetime | None,
     interval: timedelta,
+    beside: Iterable[KnownResource] = (),
     now: datetime,
 ) -> tuple[IdleClock, ...]:
     """The clocks after one look at the account that `records` are of, whether or not it brought a list.
 
     A resource that was not seen since the look before is unknown. `listening_since` is from when on heartbeats could
-    arrive (None: nobody listens); `interval` is that of looks.
+    arrive (None: nobody listens); `interval` is that of looks. `beside` are the resources of other accounts, which the
+    same signals may be about.
     """
-    records = [each for each in records if each.state.presence is not Presence.GONE and not each.state.retired]
-    machines = [each for each in records if each.resource.kind not in NOT_MACHINES]
-    present = Present(now, readings, leases, heartbeats, listening_since, shared_marks(machines))
+    records = [each for each in records if is_there(each)]
+    shared = shared_marks(each.resource for each in (*records, *beside) if is_there(each))
+    present = Present(now, readings, leases, heartbeats, listening_since, shared)
     return tuple(
         _next(rule, digest, record, clocks.get((record.state.identity, rule.name)), present, interval=interval)
         for rule, digest in [(rule, rule.digest) for rule in rules]
@@ -202,12 +204,13 @@ def idle_findings(
         and clock.verdict is IdleVerdict.IDLE
         and clock.digest == rule.digest
         and rule.judges(record.resource)
-        and _is_there(record)
+        and is_there(record)
     )
     return Judged(findings, tuple(_endings(by_name, known, clocks, alerts=alerts)))
 
 
-def _is_there(record: KnownResource) -> bool:
+def is_there(record: KnownResource) -> bool:
+    """Whether the resource may still be there, and is watched."""
     return record.state.presence is not Presence.GONE and not record.state.retired
 
 

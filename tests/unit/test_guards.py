@@ -16,8 +16,8 @@ from fluence_costwatch.core.guards import most_of_fleet, refusals
 from fluence_costwatch.core.history import Presence
 from fluence_costwatch.core.idleness import IdleVerdict, Reading
 from fluence_costwatch.core.money import Usd
-from fluence_costwatch.core.resources import Generation, Kind
-from fluence_costwatch.core.rules import Action, Condition, Signal
+from fluence_costwatch.core.resources import Generation, Kind, Resource
+from fluence_costwatch.core.rules import Action, Condition, Match, Signal
 from tests.deletable import (
     CPU,
     EXECUTE,
@@ -317,6 +317,30 @@ def test_the_share_is_of_the_fleet_of_24_hours_ago_rounded_up() -> None:
     around = situation(records=fleet(machine(), *old, *young, *ended))
 
     assert 2 == most_of_fleet(around, account="main", now=NOW)  # a fifth of six
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        Condition(Signal.PROMQL, below=Decimal(1), query="q", match=Match.NAME),
+        Condition(Signal.PROMQL, below=Decimal(1), query="q", match=Match.PUBLIC_IP),
+        CPU,
+    ],
+)
+def test_a_machine_that_took_its_name_and_address_since_the_last_look_speaks_for_nobody(condition: Condition) -> None:
+    rule = replace(RULE, when=(condition,))
+    own = replace(RESOURCE, public_ip="10.0.0.7")
+    fleet_now = [*(record.resource for record in situation().records.values() if record.state.identity != WEB), own]
+    twin = replace(own, id="0xnew", created_at=NOW)
+    around = situation(rules=(rule,), clocks={(WEB, rule.name): idle_clock(digest=rule.digest)})
+    holds = {(WEB, condition): Reading(condition, True, "quiet")}
+
+    def kept_by(*listed: Resource) -> list[str]:
+        found = examined(fresh=fresh(*listed), readings=holds)
+        return [one.says for one in refusals(deletion(), found, around, now=NOW)]
+
+    assert [] == kept_by(*fleet_now)
+    assert any("ambiguous" in says for says in kept_by(*fleet_now, twin))
 
 
 def test_a_call_in_doubt_counts_and_one_that_the_api_refused_does_not() -> None:

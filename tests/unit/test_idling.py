@@ -399,6 +399,61 @@ def test_a_series_that_may_be_another_machines_says_nothing(
     assert expected is clock.verdict
 
 
+@pytest.mark.parametrize(
+    ("match", "other", "expected"),
+    [
+        pytest.param(Match.NAME, known_resource("0xb2", account="second", name="web"), UNKNOWN, id="its name"),
+        pytest.param(
+            Match.PUBLIC_IP,
+            known_resource("0xb2", account="second", name="db", of_resource={"public_ip": "10.0.0.7"}),
+            UNKNOWN,
+            id="its address",
+        ),
+        pytest.param(Match.NAME, known_resource("0xA1", account="second", name="web"), IDLE, id="the same machine"),
+    ],
+)
+def test_a_series_that_may_be_of_another_accounts_machine_says_nothing(
+    match: Match, other: ResourceRecord, expected: IdleVerdict
+) -> None:
+    condition = Condition(Signal.PROMQL, below=Decimal(1), query="q", match=match)
+    own = replace(machine(of_resource={"public_ip": "10.0.0.7"}), last_seen=START)
+
+    (clock,) = next_clocks(
+        [Rule("one", (condition,), timedelta(0), timedelta(0))],
+        [own],
+        beside=[other],
+        readings={(WEB, condition): Reading(condition, True, "promql 0 in q")},
+        clocks={},
+        leases={},
+        heartbeats={},
+        listening_since=None,
+        interval=INTERVAL,
+        now=START,
+    )
+
+    assert expected is clock.verdict
+
+
+@pytest.mark.parametrize("signal", [Signal.CPU, Signal.NETWORK])
+def test_what_answers_at_an_address_that_two_machines_have_says_nothing(signal: Signal) -> None:
+    condition = Condition(signal, below=Decimal(1))
+    at_one: dict[str, Any] = {"of_resource": {"public_ip": "10.0.0.7"}, "last_seen": "2026-03-03 00:00"}
+
+    clocks = next_clocks(
+        [Rule("one", (condition,), timedelta(0), timedelta(0))],
+        [machine(**at_one), known_resource("0xb2", name="db", **at_one)],
+        readings={(Identity("main", id), condition): Reading(condition, True, "idle") for id in ("0xa1", "0xb2")},
+        clocks={},
+        leases={},
+        heartbeats={},
+        listening_since=None,
+        interval=INTERVAL,
+        now=START,
+    )
+
+    assert [UNKNOWN, UNKNOWN] == [clock.verdict for clock in clocks]
+
+
 def test_only_what_needs_the_network_is_asked_for_and_only_where_a_rule_wants_it() -> None:
     age = Condition(Signal.AGE, above=DAY)
     rules = [
