@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).resolve().parents[2]
 DIED = 77
+PATIENCE_SECONDS = 3600
 
 
 class Steps:
@@ -54,11 +61,40 @@ class Stepping:
 
 def die(work: Callable[[Steps], object], *, fatal: int) -> None:
     """Do `work` in a process that dies at that step."""
+    code = _forked(lambda: work(Steps(fatal=fatal)))
+    if code != DIED:
+        raise AssertionError(f"the process did not die at step {fatal}, but ended with {code}")
+
+
+def live(work: Callable[[], object]) -> None:
+    """Do `work` in a process of its own, to the end."""
+    if code := _forked(work):
+        raise AssertionError(f"the process ended with {code}")
+
+
+def _forked(work: Callable[[], object]) -> int:
     child = os.fork()
-    if child == 0:
-        try:
-            work(Steps(fatal=fatal))
-        finally:
-            os._exit(0)  # it should not have come so far
-    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != DIED:
-        raise AssertionError(f"the process did not die at step {fatal}")
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    try:
+        work()
+        sys.stdout.flush()
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+def lives(module: str, *arguments: object) -> list[dict[str, Any]]:
+    """What `module` says, as a process, of a run without a death, and of each of those with one."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        timeout=PATIENCE_SECONDS,
+    )
+    if done.returncode:
+        raise AssertionError(done.stderr)
+    return [json.loads(line) for line in done.stdout.splitlines()]

@@ -43,7 +43,7 @@ from fluence_costwatch.delivery import Unrecorded, deliver
 from fluence_costwatch.errors import FluenceError
 from fluence_costwatch.ports import Listing
 from fluence_costwatch.store import open_reading, open_store, rebuild_database, verify_database
-from tests.faults.deaths import Stepping, Steps, die
+from tests.faults.deaths import Stepping, Steps, die, live
 from tests.rig import Nowhere, Rig, a_policy, rig
 
 HOUR = timedelta(hours=1)
@@ -337,6 +337,13 @@ def _tells_of(message: Message, alert: Alert, *, ended: bool) -> bool:
     )
 
 
+def go_on(place: Place, acts: Sequence[Act], *, fatal: int) -> None:
+    """What another process does after the one that died, and what there is then."""
+    doubted = in_doubt(place)
+    Process(place).do(acts, Steps())
+    print(told(place, fatal=fatal, doubted=doubted))
+
+
 def main(folder: Path, when: str, first: int, stride: int) -> None:
     acts = acts_over(recorded(folder / "recorded.db"))
     (folder / "watch").mkdir()
@@ -360,9 +367,7 @@ def main(folder: Path, when: str, first: int, stride: int) -> None:
                 tried = begun[number].copy_to(folder / "tried")
                 dies = Process(tried, assessed_at=assessed_before(acts[:number]))
                 die(partial(dies.do, [act]), fatal=step)
-                doubted = in_doubt(tried)
-                Process(tried).do(acts[number + (when == "later") :], Steps())
-                print(told(tried, fatal=fatal, doubted=doubted), flush=True)
+                live(partial(go_on, tried, acts[number + (when == "later") :], fatal=fatal))
 
 
 if __name__ == "__main__":

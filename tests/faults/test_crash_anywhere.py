@@ -3,35 +3,19 @@ have had, and everybody was told everything, once but for a death between sendin
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_SECONDS = 3000
+from tests.faults.deaths import lives
+
+MODULE = "tests.faults.dying_watch"
 
 WHEN = [
     pytest.param("again", id="it begins again where it died"),
     pytest.param("later", id="it misses the look or the delivery in which it died"),
 ]
-
-
-def lives(folder: Path, when: str, *, first: int, stride: int) -> list[dict[str, Any]]:
-    """What there is after a run without a death, and after each of those with one."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.faults.dying_watch", str(folder), when, str(first), str(stride)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-        timeout=PATIENCE_SECONDS,
-    )
-    assert 0 == done.returncode, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def assert_all_end_alike(runs: list[dict[str, Any]], *, when: str) -> None:
@@ -49,16 +33,16 @@ def assert_all_end_alike(runs: list[dict[str, Any]], *, when: str) -> None:
 
 @pytest.mark.parametrize("when", WHEN)
 def test_a_death_at_some_steps_costs_neither_a_charge_nor_a_message(tmp_path: Path, when: str) -> None:
-    runs = lives(tmp_path, when, first=1, stride=67)
+    runs = lives(MODULE, tmp_path, when, 1, 89)
 
-    assert len(runs) > 20
+    assert len(runs) > 15
     assert_all_end_alike(runs, when=when)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("when", WHEN)
 def test_a_death_at_any_step_costs_neither_a_charge_nor_a_message(tmp_path: Path, when: str) -> None:
-    runs = lives(tmp_path, when, first=1, stride=1)
+    runs = lives(MODULE, tmp_path, when, 1, 1)
 
     assert len(runs) > 1000
     assert any(run["doubted"] for run in runs)
