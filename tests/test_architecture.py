@@ -45,6 +45,8 @@ TABLE = {
     "deleting": MayImport(SHARED),
     "delivery": MayImport(SHARED),
     "demo": MayImport(ALL),
+    "demo_config": MayImport(("config",)),
+    "demo_terminal": MayImport(("core", "ports")),
     "errors": MayImport(("core",)),
     "fluence": MayImport((*SHARED, "http_client"), ("msgspec",)),
     "http_client": MayImport(("core", "errors"), ("httpx", "stamina")),

@@ -5,7 +5,9 @@ It shares no code with the rest of the package, so that its books can prove the 
 
 from __future__ import annotations
 
-from .demo import demo_script
+from .demo import demo_paces, demo_script
+from .exporters import exporters
+from .inbox import inbox, press_button
 from .options import AccountOptions, Options
 from .script import Script, ScriptError, read_script, read_script_file
 from .server import Simulator, serve
@@ -16,7 +18,11 @@ __all__ = [
     "Script",
     "ScriptError",
     "Simulator",
+    "demo_paces",
     "demo_script",
+    "exporters",
+    "inbox",
+    "press_button",
     "read_script",
     "read_script_file",
     "serve",

@@ -263,7 +263,7 @@ def test_the_demo_moves_within_six_epochs_and_stays_alive_for_a_day() -> None:
         market.advance(timedelta(minutes=2))
         after = {vm["id"]: (vm["name"], vm["price"], vm["status"]) for vm in market.vms()}
 
-        assert (6, 7) == (len(before), len(after))
+        assert (8, 10) == (len(before), len(after))
         assert 1 == sum(before[vm][0] != after[vm][0] for vm in before)
         assert 1 == sum(before[vm][1] != after[vm][1] for vm in before)
         assert ["Terminated"] == [vm["status"] for vm in listed(market) if vm["status"] != "Active"]
@@ -284,8 +284,8 @@ def test_a_process_says_where_it_is_and_ends_on_sigterm() -> None:
         "--epoch", "2", "--script", "demo", "--key", "team=other", "--start", "2026-03-01T12:00Z"
     ) as m:
         assert at("2026-03-01 12:00") <= m.now() < at("2026-03-01 12:01")
-        assert 6 == len(ask(m, "/vms/v2", headers={"X-API-KEY": "other"}).json())
-        assert 6 == len(m.books("team").total_by_vm)
+        assert 8 == len(ask(m, "/vms/v2", headers={"X-API-KEY": "other"}).json())
+        assert 8 == len(m.books("team").total_by_vm)
         assert m.process is not None
 
         m.process.send_signal(signal.SIGTERM)
