@@ -158,7 +158,7 @@ class Deciding(Asking):
             return store.was_rolled_back()
 
     def accept_rollback(self, config: str | None) -> str:
-        """Confirm that."""
+        """Confirm that. What waits in it is withdrawn first: whoever stopped it since may have been forgotten."""
         with open_beside(self._database(config)) as store:
             if not store.was_rolled_back():
                 raise CannotBeDone("there is nothing to confirm: the database and the counter beside it agree")
@@ -189,6 +189,14 @@ class Deciding(Asking):
     def _actor(self) -> str:
         return f"cli {self._author()}"
 
+            with store.transaction() as tx:
+                now = self.now()
+                for before in tx.reading().deletions(states=AWAITING):
+                    reason = "the database was restored; what was decided since it was saved is not known"
+                    after = moved(
+                        before, DeletionState.WITHDRAWN, at=now, actor=self._actor(), reason=reason, settled_at=now
+                    )
+                    tx.save_deletion(after, was=before.state)
 
 def login_name(environ: Mapping[str, str]) -> str:
     """Who runs the command: by the system's own word, and for root also by sudo's."""

@@ -438,6 +438,20 @@ def test_check_proves_targets_signals_and_deletion_without_sending(desk: Desk) -
             "ok      deletion: mode propose: what a person has approved, 30 min before the next charge, at most 3 in 24 hours; "
             "the daemon also needs --allow-delete",
             "ok      account main, deletion: whether the key may delete cannot be asked of this generation",
+def test_confirming_withdraws_what_waits_also_where_no_look_came_before(desk: Desk) -> None:
+    under_way = deletion("d3", on=DB, name="db-1", state=DeletionState.EXECUTING, requested_at=START)
+    stored(desk, deletion(), notified("d2", identity=Identity("main", TWIN_1)), under_way)
+    counted = desk.watch.path.with_name("watch.db.cycles")
+    counted.write_text("999\n")
+
+    desk.said("deletions", "confirm", "--yes")
+
+    assert [DeletionState.WITHDRAWN, DeletionState.WITHDRAWN, DeletionState.EXECUTING] == [
+        desk.deletion(id).state for id in ("d1", "d2", "d3")
+    ]
+    assert "restored" in desk.deletion("d2").history[-1].reason
+
+
             "ok      target ops: takes warning and worse of every kind from every account; `notify test` sends a sample",
             "warning signals, node_exporter: 1 of 5 machines answer",
         ):
