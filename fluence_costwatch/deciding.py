@@ -16,7 +16,7 @@ from fluence_costwatch.asking import Asking
 from fluence_costwatch.cli.program import Subject
 from fluence_costwatch.config import Settings
 from fluence_costwatch.core.alerts import Silence
-from fluence_costwatch.core.deletions import AWAITING, LIVE, Deletion, DeletionState, Kept, Lease, Mode
+from fluence_costwatch.core.deletions import AWAITING, LIVE, Deletion, DeletionState, Kept, Lease, Mode, moved
 from fluence_costwatch.core.protection import protection_of
 from fluence_costwatch.core.resources import Identity, Resource
 from fluence_costwatch.core.silencing import NAMED_IN_FACTS
@@ -162,6 +162,14 @@ class Deciding(Asking):
         with open_beside(self._database(config)) as store:
             if not store.was_rolled_back():
                 raise CannotBeDone("there is nothing to confirm: the database and the counter beside it agree")
+            with store.transaction() as tx:
+                now = self.now()
+                for before in tx.reading().deletions(states=AWAITING):
+                    reason = "the database was restored; what was decided since it was saved is not known"
+                    after = moved(
+                        before, DeletionState.WITHDRAWN, at=now, actor=self._actor(), reason=reason, settled_at=now
+                    )
+                    tx.save_deletion(after, was=before.state)
             store.accept_rollback()
         return "Confirmed: the database counts as it is, and from the next look on deletions are proposed again."
 
@@ -189,14 +197,6 @@ class Deciding(Asking):
     def _actor(self) -> str:
         return f"cli {self._author()}"
 
-            with store.transaction() as tx:
-                now = self.now()
-                for before in tx.reading().deletions(states=AWAITING):
-                    reason = "the database was restored; what was decided since it was saved is not known"
-                    after = moved(
-                        before, DeletionState.WITHDRAWN, at=now, actor=self._actor(), reason=reason, settled_at=now
-                    )
-                    tx.save_deletion(after, was=before.state)
 
 def login_name(environ: Mapping[str, str]) -> str:
     """Who runs the command: by the system's own word, and for root also by sudo's."""
