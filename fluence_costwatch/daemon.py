@@ -341,7 +341,9 @@ class Daemon:
         self._show_metrics()
 
     def _await_deletions(self, watcher: Watcher) -> None:
-        """Wake when the next deletion of the account is due."""
+        """Wake when the next deletion of the account is due; not for a watcher that was replaced while its step ran."""
+        if watcher.is_closed:
+            return
         try:
             with self._store.reading() as reading:
                 waiting = reading.deletions(states=(DeletionState.NOTIFIED, DeletionState.APPROVED))
@@ -515,6 +517,8 @@ def _job_id(watcher: Watcher) -> str:
 
 
 def _log_job_trouble(event: JobEvent) -> None:
+    if event.code == EVENT_JOB_MAX_INSTANCES and event.job_id.startswith(_DELIVERING):
+        return  # a target that is slow to answer keeps only itself waiting, and is told of where it does not take a message
     if event.code == EVENT_JOB_MAX_INSTANCES:
         log.warning("a cycle takes longer than the poll interval; one turn is skipped", extra=facts(job=event.job_id))
     else:

@@ -100,6 +100,11 @@ class Watcher:
         """What is looked at."""
         return tuple(generation for generation, _ in self.watching.judgements)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it does nothing any more, as after its settings were replaced."""
+        return self._over
+
     def wind_up(self) -> None:
         """Ask for nothing more: the running request is the last one of its turn."""
         self._winding_up = True

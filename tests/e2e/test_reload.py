@@ -10,8 +10,13 @@ from pathlib import Path
 
 import certifi
 
+from fluence_costwatch.config import load
+from fluence_costwatch.daemon import Daemon
 from fluence_costwatch.simulator import AccountOptions
+from fluence_costwatch.store import open_store
 from tests.daemon_process import OTHER_KEY, PATIENCE_SECONDS, Account, DaemonProcess
+from tests.deletable import NOW
+from tests.deletable import deletion as due_deletion
 from tests.eventually import eventually
 from tests.servers.marketplace import KEY, Marketplace, marketplace
 
@@ -115,6 +120,27 @@ def test_a_look_that_still_hangs_when_its_account_is_removed_brings_nothing_back
         before = asked_for(market, "main")
         eventually(lambda: asked_for(market, "main") > before + 5, within=PATIENCE_SECONDS)
         assert "gone" == daemon.presence(vm)
+
+
+def test_a_step_that_ends_after_its_account_was_removed_wakes_for_no_deletion(
+    tmp_path: Path, fluence_api: Marketplace
+) -> None:
+    process = DaemonProcess(tmp_path)
+    process.configure(Account(fluence_api.url))
+    settings = load(str(process.config), environ={})
+    with open_store(settings.database.path, now=NOW) as store:
+        with store.transaction() as tx:
+            assert tx.save_deletion(due_deletion(), was=None)
+        daemon = Daemon(settings, store=store, reload=lambda: settings, environ={}, clock=lambda: NOW)
+        (watcher,) = daemon._watchers_of(settings)
+
+        daemon._await_deletions(watcher)
+        assert ["delete main"] == [job.id for job in daemon._scheduler.get_jobs()]
+        daemon._put_off("delete main")
+
+        watcher.close()
+        daemon._delete(watcher)
+        assert [] == daemon._scheduler.get_jobs()
 
 
 def test_what_the_log_shows_can_be_changed(daemon: DaemonProcess, fluence_api: Marketplace) -> None:
