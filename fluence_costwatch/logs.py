@@ -22,6 +22,8 @@ def set_up_logging(*, form: str, level: str, under_systemd: bool) -> None:
     # Libraries log what only their developers need; httpx even logs whole URLs.
     for library in ("httpx", "httpcore", "apscheduler", "uvicorn", "stamina", "alembic"):
         logging.getLogger(library).setLevel(logging.WARNING)
+    # Of turns that are skipped the daemon hears, and tells in its own words.
+    logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
 
 
 def facts(**values: object) -> dict[str, dict[str, object]]:
