@@ -59,12 +59,13 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """One account that was looked at in this turn, and what it brought: the generations whose list was believed, and what
-    signals said of its machines."""
+    """One account that was looked at in this turn, and what it brought: the generations whose list was believed, what
+    signals said of its machines, and how far the marketplace's clock is ahead of ours, if it said."""
 
     account: str
     readable: tuple[Generation, ...] = ()
     readings: Mapping[tuple[Identity, Condition], SignalReading] = field(default_factory=dict)
+    clock_ahead: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ def assess(
             readable=looked.readable,
             rolled_back=rolled_back,
             new_id=policy.new_id,
+            clock_ahead=looked.clock_ahead,
             now=now,
         )
     situation = stock.situation

@@ -118,6 +118,7 @@ def run_cycle(
                 watching.account,
                 readable=tuple(record.generation for record, _ in told if record.outcome == SUCCESS),
                 readings=readings,
+                clock_ahead=clock_ahead_of(looks),
             ),
             noticed=together((around.noticed, Judged(findings))),
             rolled_back=rolled_back,
@@ -130,9 +131,15 @@ def run_cycle(
         records=tuple(record for record, _ in told),
         findings=findings,
         assessed=assessed,
-        clock_ahead=next((each.answer.clock_ahead for each in looks if isinstance(each.answer, Listing)), None),
+        clock_ahead=clock_ahead_of(looks),
         blind_to_balance=balances if isinstance(balances, FluenceError) else None,
     )
+
+
+def clock_ahead_of(looks: Iterable[Look]) -> timedelta | None:
+    """How far the marketplace's clock is ahead of ours, by the answer by which it is furthest; None where none said."""
+    said = [each.answer.clock_ahead for each in looks if isinstance(each.answer, Listing)]
+    return max((one for one in said if one is not None), key=abs, default=None)
 
 
 def judge_anew(store: Store, *, policy: Policy, around: Around = Around(), now: datetime) -> Assessed:

@@ -102,10 +102,12 @@ def take_stock(
     readable: Iterable[Generation],
     rolled_back: bool,
     new_id: Callable[[], str],
+    clock_ahead: timedelta | None = None,
     now: datetime,
 ) -> Stock:
     """The part of a cycle that is about deletions, within its transaction. `clocks` are all clocks after this turn,
-    `readable` the generations whose list was believed in it."""
+    `readable` the generations whose list was believed in it, `clock_ahead` by how much the marketplace's clock is before
+    ours, if it said."""
     known = tx.reading()
     situation = _situation(known, terms, clocks=clocks, statuses=statuses, now=now)
     for kept in newly_kept(known.resources(), replace(situation.keeping, kept=known.kept()), now=now):
@@ -119,6 +121,7 @@ def take_stock(
         readable=readable,
         new_id=new_id,
         rolled_back=rolled_back,
+        clock_ahead=clock_ahead,
         now=now,
     )
     stored: list[Planned] = [(deletion, was) for deletion, was in planned if tx.save_deletion(deletion, was=was)]

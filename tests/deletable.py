@@ -170,6 +170,7 @@ def planned(
     accepted: Mapping[str, datetime] | None = None,
     readable: Iterable[Generation] = (Generation.VMS_V3,),
     rolled_back: bool = False,
+    clock_ahead: timedelta | None = None,
     now: datetime = NOW,
 ) -> Turned:
     """One turn of planning for account "main"."""
@@ -182,6 +183,7 @@ def planned(
             readable=readable,
             new_id=lambda: f"new{next(numbers)}",
             rolled_back=rolled_back,
+            clock_ahead=clock_ahead,
             now=now,
         )
     )

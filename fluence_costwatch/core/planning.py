@@ -39,6 +39,7 @@ from fluence_costwatch.core.grounds import (
     is_over,
     verdict_on,
 )
+from fluence_costwatch.core.guards import CLOCKS_MAY_DIFFER_BY
 from fluence_costwatch.core.history import Presence
 from fluence_costwatch.core.idleness import IdleClock, IdleVerdict
 from fluence_costwatch.core.known import KnownAccount, KnownResource
@@ -52,7 +53,7 @@ from fluence_costwatch.core.rules import Action, Rule
 from fluence_costwatch.core.timing import execute_at, measured_latency, moment_for, pace_of
 from fluence_costwatch.core.twins import twins_of
 from fluence_costwatch.core.views import burn_per_day
-from fluence_costwatch.core.wording import money
+from fluence_costwatch.core.wording import money, span
 
 Planned = tuple[Deletion, DeletionState | None]
 """A deletion as it is to be stored, and the state that it must still be in (None: it is new)."""
@@ -140,14 +141,20 @@ def plan(
     readable: Iterable[Generation],
     new_id: Callable[[], str],
     rolled_back: bool,
+    clock_ahead: timedelta | None = None,
     now: datetime,
 ) -> tuple[Planned, ...]:
     """What becomes of the deletions of one account in this cycle, and which are proposed.
 
     `accepted` is when a target accepted each notice (`accepted_notices`); `readable` are the generations whose list was
     believed in this very cycle: only of these anything is proposed. `rolled_back`: the database is older than it was, so
-    that all proposals are withdrawn and none is made.
+    that all proposals are withdrawn and none is made. So it is where the marketplace's clock is further ahead of ours (or
+    behind) than it may be: a notice that was accepted by a wrong clock is not as old as it says.
     """
+    doubt = "the database is older than it was; what was decided since is not known" if rolled_back else None
+    apart = abs(clock_ahead or timedelta(0))
+    if apart > CLOCKS_MAY_DIFFER_BY and situation.policy.mode is not Mode.OBSERVE:
+        doubt = doubt or f"the clocks here and at the marketplace differ by {span(apart)}"
     budgets = choices(situation, may_go=_may_go(situation, now=now), now=now)
     surplus = {id for choice in budgets for id in choice.surplus}
     changed: list[Planned] = []
@@ -155,12 +162,12 @@ def plan(
         if deletion.identity.account != account:
             continue
         if deletion.state in AWAITING:
-            after = _awaiting(deletion, situation, accepted=accepted, surplus=surplus, rolled_back=rolled_back, now=now)
+            after = _awaiting(deletion, situation, accepted=accepted, surplus=surplus, doubt=doubt, now=now)
         else:
             after = outcome_of(deletion, situation, now=now)
         if after != deletion:
             changed.append((after, deletion.state))
-    if rolled_back:
+    if doubt is not None:
         return tuple(changed)
     after_changes = applied(situation, changed)
     proposed = _proposals(after_changes, budgets, account=account, readable=frozenset(readable), now=now)
@@ -205,11 +212,11 @@ def _awaiting(
     *,
     accepted: Mapping[str, datetime],
     surplus: set[str],
-    rolled_back: bool,
+    doubt: str | None,
     now: datetime,
 ) -> Deletion:
     """A deletion of which nothing was sent yet: withdrawn where its ground is broken, else told and timed."""
-    broken = list(_broken(deletion, situation, rolled_back=rolled_back, now=now))
+    broken = list(_broken(deletion, situation, doubt=doubt, now=now))
     if deletion.id in surplus and not broken:
         broken = ["its budget does not need it to go, or would not be met by it either"]
     if broken:
@@ -249,10 +256,12 @@ def timed(deletion: Deletion, situation: Situation, *, now: datetime) -> Deletio
     return noted(deletion, at=now, reason=reason, execute_at=moment)
 
 
-def _broken(deletion: Deletion, situation: Situation, *, rolled_back: bool, now: datetime) -> Iterator[str]:
+def _broken(deletion: Deletion, situation: Situation, *, doubt: str | None, now: datetime) -> Iterator[str]:
     mode = situation.policy.mode
-    if rolled_back:
-        yield "the database is older than it was; what was decided since is not known"
+    if doubt is not None:
+        yield doubt
+    if deletion.notified_at is not None and deletion.notified_at < deletion.proposed_at:
+        yield "its notice was accepted before it was proposed, so the clock was changed"
     if deletion.mode is not mode and not (deletion.mode is Mode.EXECUTE and mode is Mode.PROPOSE):
         yield f"the mode was {deletion.mode} and is {mode} now"
     record = situation.records.get(deletion.identity)

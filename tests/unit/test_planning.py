@@ -191,6 +191,27 @@ def test_a_restored_database_withdraws_all_that_waits() -> None:
     assert ("d1", DeletionState.WITHDRAWN) == (turned.only.id, turned.only.state)
 
 
+def test_a_notice_that_was_accepted_by_a_wrong_clock_counts_for_nothing() -> None:
+    off = timedelta(minutes=6)
+    told, observed = situation(), situation(deletions=(deletion(mode=Mode.OBSERVE, state=DeletionState.PROPOSED),))
+    observing = replace(observed, policy=replace(EXECUTE, mode=Mode.OBSERVE))
+
+    for ahead in (off, -off):
+        assert DeletionState.WITHDRAWN is planned(told, clock_ahead=ahead).only.state
+        assert () == planned(situation(deletions=()), clock_ahead=ahead).planned
+        assert () == planned(observing, clock_ahead=ahead).planned
+    assert () == planned(told, clock_ahead=timedelta(minutes=5)).planned
+
+
+def test_a_notice_from_before_its_proposal_was_accepted_by_a_wrong_clock() -> None:
+    before = deletion(notified_at=NOTICED - HOUR, proposed_at=NOTICED)
+
+    (withdrawn, _), *_ = planned(situation(deletions=(before,))).planned
+
+    assert DeletionState.WITHDRAWN is withdrawn.state
+    assert "the clock was changed" in withdrawn.history[-1].reason
+
+
 def test_a_failed_look_withdraws_nothing() -> None:
     assert () == planned(situation(), readable=(), now=NOW - timedelta(minutes=1)).planned
 
