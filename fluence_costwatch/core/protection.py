@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -111,12 +112,23 @@ def _protected_name(resource: Resource, keeping: Keeping) -> str | None:
 
 
 def _matching(name: str, globs: Iterable[str]) -> str | None:
-    """The glob that protects `name`, compared with and without regard to case: it is safer to protect too much."""
-    folded = name.casefold()
+    """The glob that protects `name`, compared as it is, without regard to case, and by what a person sees of it: it is
+    safer to protect too much."""
+    folded, seen = name.casefold(), _as_seen(name)
     for glob in globs:
-        if fnmatchcase(name, glob) or fnmatchcase(folded, glob.casefold()):
+        if (
+            fnmatchcase(name, glob)
+            or fnmatchcase(folded, glob.casefold())
+            or fnmatchcase(seen, unicodedata.normalize("NFKC", glob).casefold())
+        ):
             return glob
     return None
+
+
+def _as_seen(name: str) -> str:
+    """`name` in one encoding and case, without blanks around it and without characters that cannot be seen."""
+    plain = unicodedata.normalize("NFKC", name)
+    return "".join(one for one in plain if not unicodedata.category(one).startswith("C")).strip().casefold()
 
 
 def _leased(resource: Resource, lease: Lease | None, *, now: datetime) -> str | None:

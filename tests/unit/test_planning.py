@@ -382,6 +382,24 @@ def test_a_machine_seen_under_a_protected_name_stays_kept_under_any_other() -> N
     assert [WEB] == [one.identity for one in newly_kept([machine(name="db-2")], released, now=NOW)]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "db-caf\u00e9",
+        "db-cafe\u0301",
+        " db-caf\u00e9\n",
+        "\u200bdb-caf\u00e9",
+        "DB-CAF\u00c9",
+        "\uff44\uff42-caf\u00e9",
+        "d\x00b-caf\u00e9",
+    ],
+)
+def test_a_protected_name_is_known_however_it_is_encoded(name: str) -> None:
+    for glob in ("db-caf\u00e9", "db-cafe\u0301"):
+        assert 1 == len(newly_kept([machine(name=name)], keeping(protect=Protection((glob,))), now=NOW))
+    assert () == newly_kept([machine(name=name)], keeping(protect=Protection(("db-cafe",))), now=NOW)
+
+
 # One machine that is known under several identities
 
 OTHER = Identity("second", "0xweb")
