@@ -70,7 +70,7 @@ def _size(section: Section) -> int:
 
 
 def _cut(message: Message, *, kept: int) -> Message:
-    """`message` with the first `kept` of its lines and rows; those of sections that went are counted with the last."""
+    """`message` with the first `kept` of its lines and rows; those of sections that went are counted in the end."""
     sections: list[Section] = []
     uncounted = 0
     for section in message.sections:
@@ -86,9 +86,9 @@ def _cut(message: Message, *, kept: int) -> Message:
             rows = table.rows[: max(take - len(section.lines), 0)]
             table = replace(table, rows=rows) if rows else None
         sections.append(replace(section, lines=lines, table=table, left_out=section.left_out + gone))
-    if uncounted and sections:
-        sections[-1] = replace(sections[-1], left_out=sections[-1].left_out + uncounted)
-    elif uncounted:
+    if uncounted and sections and not sections[-1].left_out:
+        sections[-1] = replace(sections[-1], left_out=uncounted)
+    elif uncounted:  # beside a count of its own that a section has, which must stay true
         sections.append(Section("", left_out=uncounted))
     return replace(message, sections=tuple(sections))
 
