@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 from fluence_costwatch.core.epochs import EpochGrid, Span
@@ -63,6 +64,8 @@ class Begun:
     basis: Basis
 
 
+# Remembered, as a fleet has few prices and every look asks for each of them several times.
+@lru_cache(maxsize=4_096)
 def amount_of(price: Decimal | None) -> Usd | None:
     """What one prepaid epoch costs at `price`; None where that is not known exactly."""
     if price is None:

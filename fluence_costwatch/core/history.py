@@ -223,7 +223,10 @@ class ResourceState:
 
 def altered(state: ResourceState, **facts: Any) -> ResourceState:
     """`state` with `facts`; itself where it says all of them already, as nearly every look at a fleet finds it."""
-    return state if all(getattr(state, name) == fact for name, fact in facts.items()) else replace(state, **facts)
+    for name, fact in facts.items():
+        if getattr(state, name) != fact:
+            return replace(state, **facts)
+    return state
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,16 +49,18 @@ def advanced(clock: IdleClock, sample: Sample, *, held_for: timedelta, interval:
     `since` survives unknown looks while they are no more than a tenth of `held_for`; what is more starts it anew.
     """
     newest, buckets = _poured(clock, sample, held_for=held_for, interval=interval, now=now)
-    since = None if sample.busy or _is_too_unknown(buckets, held_for=held_for) else clock.since
+    unknown = sum(watched - known for watched, known in buckets)
+    is_too_unknown = unknown * _UNKNOWN_AT_MOST > held_for // _MICROSECOND
+    since = None if sample.busy or is_too_unknown else clock.since
     if sample.holds and since is None:  # nothing watched yet
-        since, newest, buckets = now, now, _NOTHING
+        since, newest, buckets, unknown = now, now, _NOTHING, 0
     return replace(
         clock,
         at=now,
         since=since,
         bucket_started_at=newest,
         buckets=buckets,
-        coverage=_coverage(buckets, sample, held_for=held_for),
+        coverage=_coverage(buckets, sample, unknown=unknown, held_for=held_for),
         evidence=sample.evidence,
         busy_at=now if sample.busy else clock.busy_at,
     )
@@ -98,17 +100,9 @@ def _slices(since: datetime, until: datetime, *, first: datetime, length: timede
         start = stop
 
 
-def _unknown(buckets: Buckets) -> int:
-    return sum(watched - known for watched, known in buckets)
-
-
-def _is_too_unknown(buckets: Buckets, *, held_for: timedelta) -> bool:
-    return _unknown(buckets) * _UNKNOWN_AT_MOST > held_for // _MICROSECOND
-
-
-def _coverage(buckets: Buckets, sample: Sample, *, held_for: timedelta) -> Decimal:
+def _coverage(buckets: Buckets, sample: Sample, *, unknown: int, held_for: timedelta) -> Decimal:
     watched = min(sum(watched for watched, _ in buckets), held_for // _MICROSECOND)
     if not watched:
         return Decimal(sample.holds is not None or sample.busy)
-    share = Decimal(max(watched - _unknown(buckets), 0)) / watched
+    share = Decimal(max(watched - unknown, 0)) / watched
     return share.quantize(_FINEST, ROUND_FLOOR)

@@ -17,7 +17,8 @@ def printable(text: str, *, limit: int | None = None) -> str:
     """
     # Cut first, so that a megabyte of controls costs no more than a name; an escape counts by what it shows.
     kept = text if limit is None else text[: limit + 1]
-    shown = "".join(_escaped(character) for character in kept)
+    plain = kept.isascii() and kept.isprintable()
+    shown = kept if plain else "".join(_escaped(character) for character in kept)
     return shown if limit is None or len(shown) <= limit else f"{shown[: limit - 1]}…"
 
 

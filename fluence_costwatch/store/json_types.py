@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 
 from sqlalchemy import Dialect
 
@@ -27,10 +28,21 @@ class Buckets(Written[tuple[tuple[int, int], ...]]):
     cache_ok = True
 
     def process_bind_param(self, value: tuple[tuple[int, int], ...] | None, dialect: Dialect) -> str | None:
-        return compact(value) if value else None
+        return _counts_text(value) if value else None
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[tuple[int, int], ...]:
-        return () if value is None else tuple(map(tuple, json.loads(value)))
+        return () if value is None else _counts(value)
+
+
+# Remembered, as machines that are watched together mostly have the same counts.
+@lru_cache(maxsize=2_000)
+def _counts_text(counts: tuple[tuple[int, int], ...]) -> str:
+    return compact(counts)
+
+
+@lru_cache(maxsize=2_000)
+def _counts(text: str) -> tuple[tuple[int, int], ...]:
+    return tuple((expected, known) for expected, known in json.loads(text))
 
 
 class Names(Written[tuple[str | None, ...]]):

@@ -23,6 +23,7 @@ V = TypeVar("V")
 W = TypeVar("W", bound=StrEnum)
 
 _MICROS_PER_SECOND = 1_000_000
+_JSON = json.JSONEncoder(separators=(",", ":"))
 
 
 def micros_of(length: timedelta) -> int:
@@ -184,7 +185,7 @@ class Grid(Written[EpochGrid]):
 
 def compact(content: object) -> str:
     """`content` as JSON: ASCII, no spaces, so that equal contents are equal texts."""
-    return json.dumps(content, separators=(",", ":"))
+    return _JSON.encode(content)
 
 
 def _span_json(span: Span) -> list[int]:
