@@ -15,6 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
+from fluence_costwatch.config import Settings, load
 from fluence_costwatch.core.budgets import Budget, Window
 from fluence_costwatch.core.deletions import Deletion, DeletionPolicy, Mode
 from fluence_costwatch.core.findings import Severity
@@ -27,9 +28,10 @@ from fluence_costwatch.core.selectors import Selector
 from fluence_costwatch.deleting import Carried
 from fluence_costwatch.ports import Signals
 from fluence_costwatch.signals import MachineSignals
+from tests.daemon_process import Account, configuration
 from tests.rig import Rig, a_policy, rig
 from tests.servers.exporters import Exporters, exporters, exposition
-from tests.servers.marketplace import Asked
+from tests.servers.marketplace import KEY, Asked
 
 HOUR: Final = timedelta(hours=1)
 MINUTE: Final = timedelta(minutes=1)
@@ -192,6 +194,12 @@ class Scene:
         """From the last look to the moment."""
         self.advance(self.setting.due - self.watch.now)
 
+    def come_due(self, *, days: int = 0) -> None:
+        """Looks as usual up to the moment, or the one so many days later."""
+        moment = self.setting.due + timedelta(days=days)
+        self.look_until(moment - 5 * MINUTE)
+        self.advance(moment - self.watch.now)
+
     def act(self) -> tuple[Carried, ...]:
         """Carry out what is due."""
         return self.watch.delete_due()
@@ -297,3 +305,12 @@ def rented(watch: Rig, generation: Generation, name: str) -> str:
     if generation is Generation.GPU:
         return watch.market.create_gpu(name)
     return watch.market.create(name, price="0.3")
+
+
+def configured(folder: Path, more: str = "") -> Settings:
+    """A configuration as it is read from a file."""
+    folder.mkdir(exist_ok=True)
+    (folder / "main.key").write_text(KEY)
+    (folder / "main.key").chmod(0o600)
+    (folder / "config.toml").write_text(configuration(Account("http://127.0.0.1:1"), more=more))
+    return load(str(folder / "config.toml"), environ={})

@@ -6,7 +6,6 @@ named in the audit trail or in what is told.
 from __future__ import annotations
 
 import logging
-import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,22 +13,14 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
-from urllib.parse import parse_qsl, urlsplit
-from urllib.request import Request, urlopen
 
 import pytest
 
-from fluence_costwatch.acts import StoredActs
-from fluence_costwatch.config import load
-from fluence_costwatch.core.deletions import Deletion, DeletionState, Mode
+from fluence_costwatch.core.deletions import DeletionState, Mode
 from fluence_costwatch.core.outbox import Delivery
 from fluence_costwatch.core.vetoes import approved
 from fluence_costwatch.errors import ConfigInvalid, DatabaseInUse
-from fluence_costwatch.store import open_beside, open_store
-from fluence_costwatch.web.health import Health
-from fluence_costwatch.web.server import WebServer
-from tests.daemon_process import Account, configuration
+from fluence_costwatch.store import open_store
 from tests.faults.deletion_obstacles import OBSTACLES, Obstacle, When, by_command, veto
 from tests.faults.deletion_scene import (
     BY_BUDGET,
@@ -44,11 +35,10 @@ from tests.faults.deletion_scene import (
     TERMINATED,
     Scene,
     Setting,
+    configured,
     prepared,
-    rented,
     scene,
 )
-from tests.servers.marketplace import KEY
 
 DAY = timedelta(days=1)
 PROPOSE = replace(IDLE, name="an idle VM, proposed", deletion=replace(EXECUTE, mode=Mode.PROPOSE))
@@ -69,13 +59,6 @@ def approve(on: Scene, tx: Any) -> None:
     after = approved(before, actor="cli ann", reason="is not used", now=on.watch.now)
     assert after is not None
     assert tx.save_deletion(after, was=before.state)
-
-
-def sleep_until_due(on: Scene, *, days: int = 0) -> None:
-    """Looks as usual up to the moment, or the one so many days later."""
-    moment = on.setting.due + days * DAY
-    on.look_until(moment - 5 * MINUTE)
-    on.advance(moment - on.watch.now)
 
 
 @pytest.fixture(scope="session")
@@ -142,9 +125,9 @@ def test_the_table_has_more_than_thirty_obstacles() -> None:
 def test_observe_mode_only_says_what_would_be_deleted(control: Control, tmp_path: Path) -> None:
     control(IDLE)
     with prepared(replace(IDLE, deletion=replace(EXECUTE, mode=Mode.OBSERVE)), tmp_path) as on:
-        sleep_until_due(on)
+        on.come_due()
         on.persist()
-        sleep_until_due(on, days=1)
+        on.come_due(days=1)
         on.persist()
 
         assert [] == on.calls()
@@ -155,9 +138,9 @@ def test_observe_mode_only_says_what_would_be_deleted(control: Control, tmp_path
 def test_without_an_approval_it_is_kept_in_propose_mode(control: Control, tmp_path: Path) -> None:
     control(PROPOSE)
     with prepared(PROPOSE, tmp_path) as on:
-        sleep_until_due(on)
+        on.come_due()
         on.persist()
-        sleep_until_due(on, days=1)
+        on.come_due(days=1)
         on.persist()
 
         assert [] == on.calls()
@@ -171,7 +154,7 @@ def test_an_approval_serves_the_moment_that_it_was_given_for(control: Control, t
         by_command(approve)(on)
         on.look_until(DUE + 29 * MINUTE)
         on.act()
-        sleep_until_due(on, days=1)
+        on.come_due(days=1)
         on.persist()
 
         assert [] == on.calls()
@@ -184,9 +167,9 @@ def test_where_no_target_accepts_the_notice_nothing_is_deleted(control: Control,
     with scene(IDLE, tmp_path) as on:
         on.watch.notifier.down = True
         on.begin()
-        sleep_until_due(on)
+        on.come_due()
         on.persist()
-        sleep_until_due(on, days=1)
+        on.come_due(days=1)
         on.persist()
 
         assert [] == on.calls()
@@ -201,7 +184,7 @@ def test_without_any_target_nothing_is_deleted(control: Control, tmp_path: Path)
     with scene(IDLE, tmp_path) as on:
         on.watch.policy = replace(on.watch.policy, routes=())
         on.begin()
-        sleep_until_due(on)
+        on.come_due()
         on.persist()
 
         assert [] == on.calls()
@@ -215,7 +198,7 @@ def test_a_notice_that_is_too_young_waits_for_the_next_epoch(control: Control, t
         on.begin()
         on.look_until(DUE - 110 * MINUTE)
         on.watch.notifier.down = False
-        sleep_until_due(on)
+        on.come_due()
         on.persist()
 
         assert [] == on.calls()
@@ -237,7 +220,7 @@ def test_what_was_never_known_is_never_proposed(
     with scene(IDLE, tmp_path) as on:
         on.misbehave(**wrong, vm=on.vm)
         on.begin()
-        sleep_until_due(on)
+        on.come_due()
         on.persist()
 
         assert ([], []) == (on.calls(), on.watch.deletions())
@@ -249,7 +232,7 @@ def test_nothing_is_proposed_of_a_generation_that_was_found_by_asking(control: C
     with scene(IDLE, tmp_path) as on:
         on.terms(configured=frozenset())
         on.begin()
-        sleep_until_due(on)
+        on.come_due()
         on.persist()
 
         assert ([], []) == (on.calls(), on.watch.deletions())
@@ -265,7 +248,7 @@ def test_a_ground_that_broke_needs_a_new_notice(control: Control, tmp_path: Path
         on.look(15 * MINUTE)
         on.machines.busy[on.vm] = 0.005
         on.look(15 * MINUTE)
-        sleep_until_due(on)
+        on.come_due()
         on.persist()
         second = on.deletion
 
@@ -297,7 +280,7 @@ def test_a_cap_that_is_reached_keeps_the_rest(
             for id in on.known_ids()[1:idle]:
                 on.machines.busy[id] = 0.005
             on.begin()
-            sleep_until_due(on)
+            on.come_due()
             on.persist()
 
             assert expected == len(on.calls())
@@ -309,10 +292,10 @@ def test_what_went_a_day_ago_leaves_room_under_the_cap(tmp_path: Path) -> None:
     with scene(replace(IDLE, deletion=replace(EXECUTE, max_per_day=1)), tmp_path) as on:
         on.machines.busy[on.known_ids()[1]] = 0.005
         on.begin()
-        sleep_until_due(on)
+        on.come_due()
         on.persist()
         assert 1 == len(on.calls())
-        sleep_until_due(on, days=1)
+        on.come_due(days=1)
         on.persist()
 
         assert 2 == len(set(on.calls())) == len(on.calls())
@@ -361,7 +344,7 @@ def test_nothing_goes_while_the_database_is_older_than_it_was(control: Control, 
         on.watch.store = open_store(on.watch.path, now=on.watch.now)
 
         restored = on.deletion
-        sleep_until_due(on)
+        on.come_due()
         on.persist()
 
         assert (DeletionState.NOTIFIED, DeletionState.WITHDRAWN) == (restored.state, on.deletion.state)
@@ -382,7 +365,7 @@ def test_a_second_daemon_on_the_same_file_is_refused(tmp_path: Path) -> None:
     with prepared(IDLE, tmp_path) as on:
         with pytest.raises(DatabaseInUse):
             open_store(on.watch.path, now=on.watch.now)
-        sleep_until_due(on)
+        on.come_due()
         on.act()
 
         assert 1 == len(on.calls())
@@ -391,215 +374,4 @@ def test_a_second_daemon_on_the_same_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("glob", ["db-[a", "[z-a]*", ""])
 def test_a_configuration_whose_protection_cannot_be_read_is_refused(tmp_path: Path, glob: str) -> None:
     with pytest.raises(ConfigInvalid, match=r"deletion\.protect\.names"):
-        settings_of(tmp_path, f'[deletion]\nprotect = {{names = ["{glob}"]}}')
-
-
-def settings_of(folder: Path, more: str = "") -> Any:
-    """A configuration as it is read from a file."""
-    folder.mkdir(exist_ok=True)
-    (folder / "main.key").write_text(KEY)
-    (folder / "main.key").chmod(0o600)
-    (folder / "config.toml").write_text(configuration(Account("http://127.0.0.1:1"), more=more))
-    return load(str(folder / "config.toml"), environ={})
-
-
-class Web:
-    """The daemon's own server before the store of a scene, and the link of its notice."""
-
-    def __init__(self, on: Scene, folder: Path) -> None:
-        settings = settings_of(folder / "web")
-        acts = StoredActs(on.watch.store, settings=lambda: settings, found=dict, clock=lambda: on.watch.now)
-        self._on = on
-        self._server = WebServer(
-            "127.0.0.1",
-            0,
-            metrics=lambda: (b"", b""),
-            health=Health,
-            acts=acts,
-            token=None,
-            metrics_without_token=False,
-        )
-
-    def __enter__(self) -> Web:
-        host, port = self._server.start()
-        self.url = f"http://{host}:{port}"
-        watch = self._on.watch
-        watch.policy = replace(watch.policy, secret=watch.store.secret(), public_url=self.url)
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self._server.stop()
-
-    def link(self) -> str:
-        """The link of the notice that was sent last."""
-        links = [message.link for _, message in self._on.watch.notifier.sent if "/deletions/" in message.link]
-        return links[-1]
-
-    def ask(self, link: str, *, method: str = "GET", token: str | None = None, **headers: str) -> int:
-        """Ask for a link; a POST is what the button of its page sends. The status of the answer."""
-        parts = urlsplit(link)
-        form = f"token={dict(parse_qsl(parts.query)).get('token', '') if token is None else token}&reason=mine"
-        body = form.encode() if method == "POST" else None
-        url = link.partition("?")[0] if method == "POST" else link
-        request = Request(url, data=body, method=method, headers=headers)  # noqa: S310  # the address is our own
-        try:
-            with urlopen(request, timeout=10) as answer:  # noqa: S310  # the address is our own
-                return int(answer.status)
-        except HTTPError as exc:
-            with exc:
-                return exc.code
-
-
-def noticed(on: Scene) -> Deletion:
-    """The machine is to go, and its notice was sent with a link."""
-    on.begin()
-    assert DeletionState.NOTIFIED is on.deletion.state
-    return on.deletion
-
-
-def test_the_button_behind_the_link_keeps_it(control: Control, tmp_path: Path) -> None:
-    control(IDLE)
-    with scene(IDLE, tmp_path) as on, Web(on, tmp_path) as web:
-        noticed(on)
-        assert 200 == web.ask(web.link(), method="POST")
-        sleep_until_due(on)
-        on.persist()
-
-        assert [] == on.calls()
-        assert DeletionState.VETOED is on.deletion.state
-        assert "vetoed: mine" in on.told()
-
-
-def test_a_link_that_is_only_looked_at_changes_nothing(tmp_path: Path) -> None:
-    """A mail scanner and a chat's preview fetch every link: nothing is vetoed, and nothing goes earlier or twice for it."""
-    with scene(IDLE, tmp_path) as on, Web(on, tmp_path) as web:
-        before = noticed(on)
-        link = web.link()
-        bot = {"User-Agent": "Slackbot-LinkExpanding 1.0"}
-        answers = {
-            method: web.ask(link, method=method, **bot) for method in ("GET", "HEAD", "OPTIONS", "PUT", "DELETE")
-        }
-        sleep_until_due(on)
-
-        assert {"GET": 200, "HEAD": 200, "OPTIONS": 405, "PUT": 405, "DELETE": 405} == answers
-        assert (before, []) == (on.deletion, on.calls())
-        on.persist()
-        assert 1 == len(on.calls())
-
-
-def test_only_its_own_token_vetoes_a_deletion(tmp_path: Path) -> None:
-    """Two machines are to go. A token that is forged, cut, empty or the other one's does not speak for this one."""
-    with scene(IDLE, tmp_path) as on, Web(on, tmp_path) as web:
-        other_vm = on.known_ids()[1]
-        on.machines.busy[other_vm] = 0.005
-        noticed(on)
-        first, second = [message.link for _, message in on.watch.notifier.sent if "/deletions/" in message.link]
-        own, others = (re.sub(".*token=", "", link) for link in (first, second))
-        forged = ("0" * len(own), own[:-1], own[:-1] + ("0" if own[-1] != "0" else "1"), own.upper(), "", others)
-        before = on.watch.deletions()
-        answers = [web.ask(first, method="POST", token=token) for token in forged]
-
-        assert [404] * len(forged) == answers
-        assert before == on.watch.deletions()
-        assert 403 == web.ask(first, method="POST", Origin="https://elsewhere.example")
-        assert before == on.watch.deletions()
-
-
-def test_a_token_that_was_used_does_nothing_more(tmp_path: Path) -> None:
-    with scene(IDLE, tmp_path) as on, Web(on, tmp_path) as web:
-        noticed(on)
-        web.ask(web.link(), method="POST")
-        vetoed = on.deletion
-        answers = [web.ask(web.link(), method=method) for method in ("POST", "GET", "POST")]
-
-        assert ([409, 200, 409], vetoed) == (answers, on.deletion)
-        sleep_until_due(on)
-        on.persist()
-        assert [] == on.calls()
-
-
-def test_a_link_expires_with_the_call(tmp_path: Path) -> None:
-    """It says so, and does not pretend that anything was stopped."""
-    with scene(IDLE, tmp_path) as on, Web(on, tmp_path) as web:
-        noticed(on)
-        sleep_until_due(on)
-        on.act()
-        requested = on.deletion
-        answers = [web.ask(web.link(), method=method) for method in ("POST", "GET")]
-
-        assert ([404, 404], requested) == (answers, on.deletion)
-        with on.watch.store.reading() as reading:
-            assert () == tuple(reading.vetoes())
-
-
-@pytest.mark.parametrize(
-    ("kind", "fields", "state", "end"),
-    [
-        pytest.param("status", {"code": 500}, "executing", "failed", id="an error that says nothing"),
-        pytest.param("close_before_headers", {}, "executing", "failed", id="no answer"),
-        pytest.param("status", {"code": 404}, "executing", "failed", id="an id that is not known"),
-        pytest.param("status", {"code": 429}, "executing", "failed", id="too many requests"),
-        pytest.param("hang", {"effect": False}, "requested", "unconfirmed", id="success that is never spelled out"),
-        pytest.param("status", {"code": 403}, "failed", "failed", id="a key that may not"),
-    ],
-)
-def test_a_call_that_fails_is_not_made_again(
-    tmp_path: Path, kind: str, fields: dict[str, Any], state: str, end: str
-) -> None:
-    """Neither by the same process nor by the next one; after the time to verify a person is told."""
-    with prepared(IDLE, tmp_path) as on:
-        on.last_looks()
-        on.until_due()
-        on.watch.market.misbehave(kind, method="DELETE", path="/vms/v3", **fields)
-        (carried,) = on.act()
-        on.watch.market.behave()
-        on.watch.restart()
-        for _ in range(5):
-            on.look(15 * MINUTE)
-            on.act()
-        sleep_until_due(on, days=1)
-        on.persist()
-
-        assert (state, end) == (carried.deletion.state, on.watch.deletions()[0].state)
-        assert 1 == len(on.calls())
-        told = "Whether idle was deleted is not known" if end == "unconfirmed" else "idle could not be deleted"
-        assert f"[CRIT] {told}" in on.told()
-
-
-def test_a_call_that_was_taken_and_not_answered_is_proven_by_the_lists(tmp_path: Path) -> None:
-    with prepared(IDLE, tmp_path) as on:
-        on.last_looks()
-        on.until_due()
-        on.watch.market.misbehave("close_before_headers", method="DELETE", path="/vms/v3", effect=True)
-        (carried,) = on.act()
-        on.watch.restart()
-        for _ in range(3):
-            on.look(MINUTE)
-
-        assert DeletionState.EXECUTING is carried.deletion.state
-        assert DeletionState.VERIFIED is on.deletion.state
-        assert 1 == len(on.calls())
-
-
-def test_a_machine_that_comes_while_another_goes_is_none_of_its_business(tmp_path: Path) -> None:
-    """A new machine under the same name, rented after the deletion, stays."""
-    with prepared(IDLE, tmp_path) as on:
-        on.last_looks()
-        on.until_due()
-        on.act()
-        new = rented(on.watch, on.setting.generation, "idle")
-        for _ in range(3):
-            on.look(MINUTE)
-            on.act()
-
-        assert 1 == len(on.calls())
-        assert "Active" == on.watch.market.vm(new)["status"]
-
-
-def test_commands_write_beside_the_daemon(tmp_path: Path) -> None:
-    """What a person decides in another process is in force at once, without a look between."""
-    with prepared(IDLE, tmp_path) as on:
-        with open_beside(on.watch.path) as store, store.transaction() as tx:
-            veto(on, tx)
-
-        assert DeletionState.VETOED is on.deletion.state
+        configured(tmp_path, f'[deletion]\nprotect = {{names = ["{glob}"]}}')
