@@ -19,8 +19,9 @@ from fluence_costwatch.core.history import Presence, ResourceState
 from fluence_costwatch.core.idleness import Reading
 from fluence_costwatch.core.idling import is_there
 from fluence_costwatch.core.known import KnownResource
+from fluence_costwatch.core.ledger import is_charged_on
 from fluence_costwatch.core.outcomes import explain_absence
-from fluence_costwatch.core.resources import Identity, Kind, Resource
+from fluence_costwatch.core.resources import Identity, Kind, Resource, is_charged
 from fluence_costwatch.core.rules import Condition, Match
 from fluence_costwatch.core.timing import is_allowed, moment_for, pace_of
 from fluence_costwatch.core.wording import counted, instant, span
@@ -236,6 +237,8 @@ def _ground(deletion: Deletion, found: Examined, situation: Situation, *, now: d
     if deletion.ground in (Ground.IDLE, Ground.LEASE):
         as_listed = _AsListed(listed[0], record.state, found.fresh.sent_at)
         yield from _not_idle_now(deletion, as_listed, found, situation, now=now)
+    if deletion.ground is Ground.BUDGET and _costs_less_now(deletion, found.fresh, situation):
+        yield Refusal(f"what budget {deletion.rule} comes to has changed since it was reckoned")
 
 
 def _by_the_fresh_list(
@@ -248,6 +251,27 @@ def _by_the_fresh_list(
         yield Refusal("when its next charge falls due is not known")
     elif moment > now:
         yield Refusal(f"its moment is {instant(moment, zone=UTC)} by the fresh list")
+
+
+def _costs_less_now(deletion: Deletion, fresh: FreshList, situation: Situation) -> bool:
+    """Whether something that the budget is about has another price by the fresh list, or is not charged any more, though
+    CostWatch has not ended it. Then the budget may be met by now, and the next look reckons it anew."""
+    selects = [status.budget.select for status in situation.statuses if status.budget.name == deletion.rule]
+    listed = {one.identity: one for one in fresh.resources}
+    account, generation = deletion.identity.account, deletion.generation
+    ours = explain_absence(situation.deletions, account=account, sent_at=fresh.sent_at)
+    return any(
+        (now_listed := listed.get(identity)) is None
+        or now_listed.price != record.resource.price
+        or not is_charged(now_listed.status, generation)
+        for identity, record in situation.records.items()
+        if identity.account == account
+        and record.state.generation is generation
+        and record.state.presence is Presence.PRESENT
+        and is_charged_on(record.state)
+        and identity.id not in ours
+        and any(select.matches(record.resource) for select in selects)
+    )
 
 
 def _shared(found: Examined, situation: Situation) -> frozenset[tuple[Match, Identity]]:

@@ -269,6 +269,24 @@ def test_a_budget_must_still_be_over(forecast: str, kept: bool) -> None:
     assert kept is bool(refusals(it, examined(), situation(statuses=(over(forecast),)), now=NOW))
 
 
+def test_for_a_budget_that_may_be_met_by_now_nothing_goes() -> None:
+    it = deletion(ground=Ground.BUDGET, rule="prod")
+    around = situation(statuses=(over("2"),), deletions=(it,))
+    own, first, *others = [record.resource for record in around.records.values()]
+
+    def kept_by(*listed: Resource, **facts: Any) -> list[str]:
+        found = examined(fresh=fresh(own, *listed, *others))
+        return [one.says for one in refusals(it, found, replace(around, **facts), now=NOW)]
+
+    assert [] == kept_by(first)
+    why = ["what budget prod comes to has changed since it was reckoned"]
+    assert why == kept_by()  # somebody has ended one by hand
+    assert why == kept_by(replace(first, status="Stopped"))
+    assert why == kept_by(replace(first, price=Decimal("0.1")))
+    assert why == kept_by(replace(first, price=None))
+    assert [] == kept_by(deletions=(it, asked_for(first.identity.id, hours_ago=0.1, state=DeletionState.REQUESTED)))
+
+
 def test_a_record_is_reclaimed_though_nothing_else_is_left() -> None:
     record = machine(status="Terminated", billed=False, listed={"reserved": Usd.parse("0.3"), "next_charge_at": None})
     around = situation(records=fleet(record), **policy(reclaim=True))
