@@ -17,7 +17,7 @@ from fluence_costwatch.core.budgets import BudgetStatus
 from fluence_costwatch.core.composing import compose
 from fluence_costwatch.core.context import Context, context_of
 from fluence_costwatch.core.deletion_findings import deletion_findings
-from fluence_costwatch.core.deletions import Deletion, Mode
+from fluence_costwatch.core.deletions import Deletion, DeletionState, Mode
 from fluence_costwatch.core.delivery_findings import WATCHED_STATES, delivery_findings
 from fluence_costwatch.core.digest import digests, due_digests, saving_lines
 from fluence_costwatch.core.findings import Judged
@@ -218,7 +218,15 @@ def _messages(
     now: datetime,
 ) -> tuple[Draft, ...]:
     """All that goes into the outbox in this turn: alerts, notices of deletions, digests."""
-    told = [deletion for deletion in stock.proposed if deletion.mode is not Mode.OBSERVE]
+    # Also what was proposed before and still waits: its notice may be for a target that is not configured any more. Who
+    # has a notice of it already gets no other one.
+    told = [
+        deletion
+        for deletion in stock.situation.deletions
+        if deletion.state is DeletionState.PROPOSED
+        and deletion.mode is not Mode.OBSERVE
+        and (deletion.identity.account, deletion.generation) in stock.situation.configured
+    ]
     watched = replace(policy.judging.watched, zone=policy.zone)
     digest_is_due = bool(due_digests(policy.routes, zone=watched.zone, since=since, now=now))
     if not (step.events or told or digest_is_due):
