@@ -29,7 +29,7 @@ _SENTENCES: Final = 3
 _INDENT: Final = " " * 10
 # What one message after the other says, or what the lines around it say.
 _NO_NEWS: Final = re.compile(
-    r"Since [^,]*\.|Told because: it began\.|(State|Data) of .*|Next charge: .*|\d+ alerts: .*"
+    r"Since [^,]*\.|Told because: it began\.|(State|Data) of .*|Next charge: .*|\d+ alerts: .*|You get .*"
 )
 # One of several alerts that a message lists.
 _ONE_OF_SEVERAL: Final = " (since "

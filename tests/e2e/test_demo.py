@@ -18,6 +18,8 @@ import pytest
 from fluence_costwatch.config import load
 from fluence_costwatch.core.deletions import Mode
 from fluence_costwatch.demo_config import Tempo, write_configuration
+from tests.docs.markdown import blocks_of
+from tests.docs.session import missing_from
 from tests.eventually import eventually
 
 PROGRAM = (sys.executable, "-m", "fluence_costwatch")
@@ -61,12 +63,23 @@ def test_an_idle_machine_goes_before_its_charge_and_a_vetoed_one_stays(tmp_path:
     assert "Deletions: 1 proven, which saved $0.44724 at the next charge" in text
     assert "The marketplace's own books agree: " in text
     assert "\x1b" not in text
+    assert [] == missing_from(_without_figures(_story_of_the_readme()), real=_without_figures(text))
 
     # On a machine with much else to do one may be withdrawn, and proposed again.
     states = {(one["name"], one["state"]) for one in _read(tmp_path, "deletions")["deletions"]}
     assert {("notebook-anna", "verified"), ("load-test", "vetoed")} == {
         each for each in states if each[1] != "withdrawn"
     }
+
+
+def _story_of_the_readme() -> str:
+    (story,) = [block.text for block in blocks_of("README.md", "text") if "MESSAGE" in block.text]
+    return story
+
+
+def _without_figures(text: str) -> str:
+    """With what depends on how busy the machine is left out."""
+    return re.sub(r"\d+ s before", "N s before", re.sub(r"\d+\.\d{6} USD by", "N USD by", text))
 
 
 def _read(folder: Path, command: str) -> Any:
