@@ -36,7 +36,7 @@ from fluence_costwatch.core.metering import is_metered
 from fluence_costwatch.core.outbox import OutboxRow
 from fluence_costwatch.core.outcomes import explain_absence
 from fluence_costwatch.core.planning import Planned, accepted_notices, applied, plan, situation_of, timed
-from fluence_costwatch.core.protection import newly_kept
+from fluence_costwatch.core.protection import Keeping, newly_kept, newly_seen_protected
 from fluence_costwatch.core.resources import Generation, Identity
 from fluence_costwatch.core.rules import Condition, Rule
 from fluence_costwatch.core.shapes import instant
@@ -233,6 +233,7 @@ def carry_out(
         stored = _stored(known, deletion.id)
         if stored is None or not is_due(stored, now=now):
             return Carried(stored or deletion)
+        _keep_protected(tx, listing, in_force.policy, now=now)
         examined = _examined(tx, stored, listing, maintenance, readings, in_force, rolled_back=rolled_back)
         situation = _situation(
             known, in_force, clocks=known.clocks(), statuses=_statuses(stored, known, in_force, now=now), now=now
@@ -271,6 +272,15 @@ def _call(intent: Deletion, *, deleter: Deleter, store: Store, clock: Clock) -> 
     except StoreError as exc:
         log.error("what the API said to a deletion could not be kept", extra=_facts(intent, said=state, error=exc))
         return intent
+
+
+def _keep_protected(tx: Transaction, listing: Listing | FluenceError, policy: DeletionPolicy, *, now: datetime) -> None:
+    """Keep from now on what the list shows under a protected name, also if no other list will."""
+    if isinstance(listing, Listing):
+        known = tx.reading()
+        keeping = Keeping(policy.protect, known.kept(), known.released())
+        for kept in newly_seen_protected(listing.resources, keeping, now=now):
+            tx.keep(kept)
 
 
 def _look(cloud: Cloud, deletion: Deletion) -> Listing | FluenceError:

@@ -69,12 +69,17 @@ def protection_of(
 
 def newly_kept(records: Iterable[KnownResource], keeping: Keeping, *, now: datetime) -> tuple[Kept, ...]:
     """What is seen under a protected name and was not before: from now on it is kept, whatever it will be called."""
+    return newly_seen_protected((record.resource for record in records), keeping, now=now)
+
+
+def newly_seen_protected(resources: Iterable[Resource], keeping: Keeping, *, now: datetime) -> tuple[Kept, ...]:
+    """The same of what a list shows."""
     return tuple(
-        Kept(record.state.identity, now, COSTWATCH, f"seen under the protected name {label(name, id='')!r}")
-        for record in records
-        if (name := record.resource.name) is not None
-        and record.state.identity not in keeping.kept
-        and name not in keeping.released.get(record.state.identity, ())
+        Kept(resource.identity, now, COSTWATCH, f"seen under the protected name {label(name, id='')!r}")
+        for resource in resources
+        if (name := resource.name) is not None
+        and resource.identity not in keeping.kept
+        and name not in keeping.released.get(resource.identity, ())
         and _matching(name, keeping.protect.names) is not None
     )
 
