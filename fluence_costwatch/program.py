@@ -39,7 +39,7 @@ from fluence_costwatch.logs import facts, set_up_logging
 from fluence_costwatch.mailroom import Mailroom, alarm_at_once
 from fluence_costwatch.metrics.tallies import Tallies
 from fluence_costwatch.noticeboard import Noticeboard
-from fluence_costwatch.ports import Backup, Store
+from fluence_costwatch.ports import Backup, Signals, Store
 from fluence_costwatch.probing import check_policy, check_signals, check_targets, samples
 from fluence_costwatch.reconcile import WINDOW, apply_adjustments, reconcile
 from fluence_costwatch.showing import require_known
@@ -127,8 +127,11 @@ class InstalledProgram(Deciding):
             watchings = [watching_of(account, settings, {}) for account in settings.accounts]
             retire_removed(store, watchings, now=self.now())
             for account in settings.accounts:
-                with closing(cloud_of(account, clock=self.now)) as cloud:
-                    looks += self._look_once(account, settings, cloud, store, armed=allow_delete)
+                with (
+                    closing(cloud_of(account, clock=self.now)) as cloud,
+                    closing(signals_of(settings, clock=self.now)) as signals,
+                ):
+                    looks += self._look_once(account, settings, cloud, signals, store, armed=allow_delete)
             terms = terms_of(settings, {}, armed=allow_delete, listening_since=None)
             self._deliver_once(settings, store, terms)
             for account in settings.accounts if allow_delete else ():
@@ -166,7 +169,14 @@ class InstalledProgram(Deciding):
             )
 
     def _look_once(
-        self, account: AccountSettings, settings: Settings, cloud: FluenceCloud, store: Store, *, armed: bool
+        self,
+        account: AccountSettings,
+        settings: Settings,
+        cloud: FluenceCloud,
+        signals: Signals,
+        store: Store,
+        *,
+        armed: bool,
     ) -> list[Looked]:
         try:
             found = self._found(account, cloud)
@@ -177,6 +187,7 @@ class InstalledProgram(Deciding):
             watching,
             cloud=cloud,
             billing=billing_of(watching, cloud),
+            signals=signals,
             store=store,
             display=Displays(),
             policy=policy_of(

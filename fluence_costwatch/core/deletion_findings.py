@@ -80,12 +80,14 @@ def _finding(
                 f"Reminder: {name} {fact}",
                 means=_cost(deletion),
                 advice=f"Run `fluence-costwatch deletions {'approve' if waits else 'veto'} {deletion.id}`.",
-                telling=Telling.CHANGES,
+                # What comes of it is told by itself.
+                telling=Telling.EVENT,
             )
         case DeletionState.WITHDRAWN if lately and deletion.mode is not Mode.OBSERVE:
+            # As the notice, so that whoever got that hears what came of it.
             return _about(
                 deletion,
-                Severity.INFO,
+                Severity.WARNING,
                 f"{name} is not deleted after all",
                 means=f"Why: {because}.",
                 telling=Telling.EVENT,
@@ -97,7 +99,7 @@ def _finding(
             )
             return _about(
                 deletion,
-                Severity.INFO,
+                Severity.WARNING,
                 f"{name} was deleted, as the lists prove",
                 means=f"{_cost(deletion)}{avoided}",
                 telling=Telling.EVENT,

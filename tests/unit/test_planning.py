@@ -638,11 +638,11 @@ def test_what_an_operator_hears_beside_the_notice() -> None:
         deletion(state=DeletionState.PROPOSED, mode=Mode.OBSERVE)
     )
     assert [] == told(deletion(state=DeletionState.PROPOSED))
-    assert [("warning", "changes", "Reminder: web will be deleted at 2026-03-03 17:25 UTC")] == told(
+    assert [("warning", "event", "Reminder: web will be deleted at 2026-03-03 17:25 UTC")] == told(
         deletion(), now=NOW - HOUR
     )
     assert [] == told(deletion(), now=NOW - 2 * HOUR)
-    assert [("info", "event", "web is not deleted after all")] == told(
+    assert [("warning", "event", "web is not deleted after all")] == told(
         deletion(state=DeletionState.WITHDRAWN, **settled)
     )
     assert ["critical"] == [row[0] for row in told(deletion(state=DeletionState.UNCONFIRMED, **settled))]
