@@ -6,17 +6,22 @@ from __future__ import annotations
 import os
 import pwd
 import secrets
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from ipaddress import ip_address
 from typing import Final
 
 from fluence_costwatch.asking import Asking
-from fluence_costwatch.cli.program import Subject
-from fluence_costwatch.config import Settings
+from fluence_costwatch.cli.program import Heartbeat, Subject
+from fluence_costwatch.config import ServerSettings, Settings
+from fluence_costwatch.config.addresses import is_loopback
 from fluence_costwatch.core.alerts import Silence
 from fluence_costwatch.core.deletions import AWAITING, LIVE, Deletion, DeletionState, Kept, Lease, Mode, moved
+from fluence_costwatch.core.heartbeats import heartbeat_token
+from fluence_costwatch.core.history import Presence
 from fluence_costwatch.core.protection import protection_of
 from fluence_costwatch.core.resources import Identity, Resource
 from fluence_costwatch.core.silencing import NAMED_IN_FACTS
@@ -121,6 +126,28 @@ class Deciding(Asking):
                 f" It is still not deleted, because {printable(still)}." if still is not None else ""
             )
 
+    def heartbeat(self, config: str | None, *, vm: str) -> Heartbeat:
+        """How a resource says that it lives."""
+        settings = self._settings(config)
+        address, caution = _heard_at(settings.server)
+        with open_beside(settings.database.path) as store:
+            with store.reading() as reading:
+                record = resource_named(vm, reading)
+            secret = store.secret()
+        called = _called(record.resource)
+        if record.state.presence is Presence.GONE:
+            raise CannotBeDone(f"{called} is gone, so its heartbeats are no longer noted")
+        url = f"{address}/heartbeat/{heartbeat_token(record.state.identity, secret=secret)}"
+        return Heartbeat(
+            # In a crontab a plain % would end the command.
+            line=f"curl -fsS -X POST {shlex.quote(url)}".replace("%", r"\%"),
+            meaning=(
+                f"Run from time to time it says that {called} is in use; once it has run, rules with the signal "
+                '"heartbeat" take its silence for idleness.'
+            ),
+            caution=caution,
+        )
+
     def approve(self, config: str | None, *, id: str, reason: str) -> str:
         """Approve a deletion for the moment that is set for it."""
         with self._writing(config) as at:
@@ -207,6 +234,28 @@ def login_name(environ: Mapping[str, str]) -> str:
         name = f"uid {uid}"
     by_sudo = printable(environ.get("SUDO_USER", ""), limit=40)
     return f"{by_sudo} as {name}" if uid == 0 and by_sudo not in ("", name) else name
+
+
+def _heard_at(server: ServerSettings) -> tuple[str, str]:
+    """The address before the path of a heartbeat, and who may not reach it. Raises CannotBeDone where it is not known."""
+    if server.public_url is not None:
+        return server.public_url, ""
+    if server.port == 0:
+        raise CannotBeDone(
+            "where heartbeats are heard is not known before the daemon listens, because [server] listen takes any free "
+            "port; set a port there, or public_url"
+        )
+    address = f"http://{f'[{server.host}]' if ':' in server.host else server.host}:{server.port}"
+    if is_loopback(server.host) or _is_every_address(server.host):
+        return address, f"{address} leads to the daemon on its own machine only; for others set [server] public_url"
+    return address, ""
+
+
+def _is_every_address(host: str) -> bool:
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return False
 
 
 def _silenced(subject: Subject, at: _Writing) -> tuple[Mapping[str, str], str]:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from fluence_costwatch.cli.program import (
     CheckLine,
     DemoOptions,
+    Heartbeat,
     Looked,
     OutboxView,
     Period,
@@ -136,6 +137,9 @@ class FakeProgram:
 
     def explain(self, config: str | None, *, vm: str) -> ExplainView:
         return self._view(ExplainView, "explain", config=config, vm=vm)
+
+    def heartbeat(self, config: str | None, *, vm: str) -> Heartbeat:
+        return self._view(Heartbeat, "heartbeat", config=config, vm=vm)
 
     def deletions(self, config: str | None, *, everything: bool) -> DeletionsView:
         return self._view(DeletionsView, "deletions", config=config, everything=everything)

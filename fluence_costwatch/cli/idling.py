@@ -1,4 +1,4 @@
-"""The commands `idle` and `explain`, and `keep` and `lease`, which say what a machine is still wanted for."""
+"""The commands `idle` and `explain`, and `heartbeat`, `keep` and `lease`, which say what a machine is still wanted for."""
 
 from __future__ import annotations
 
@@ -49,6 +49,16 @@ def add_to(app: typer.Typer, program: Program) -> None:
         else:
             show_explain(view, output)
         output.warn_if_stale(view)
+
+    @app.command()
+    def heartbeat(ctx: typer.Context, vm: Vm) -> None:
+        """Print the command by which this machine, or a job on it, says that it is in use."""
+        output = Output()
+        beat = program.heartbeat(ctx.obj, vm=vm)
+        output.say(beat.line)
+        output.note(beat.meaning)
+        if beat.caution:
+            output.warn(beat.caution)
 
     @app.command()
     def keep(

@@ -91,6 +91,15 @@ class ReportView(View):
 
 
 @dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """How a resource says that it lives: the line for a crontab, what it is for, and what may keep it from arriving."""
+
+    line: str
+    meaning: str
+    caution: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class DemoOptions:
     """How the demo runs. Without `duration` it runs until interrupted, without `directory` it leaves nothing behind."""
 
@@ -191,6 +200,10 @@ class Program(Protocol):
 
     def explain(self, config: str | None, *, vm: str) -> ExplainView:
         """Why one resource, by id or unique name, is called what it is called."""
+        ...
+
+    def heartbeat(self, config: str | None, *, vm: str) -> Heartbeat:
+        """How one resource, by id or unique name, says that it lives."""
         ...
 
     def deletions(self, config: str | None, *, everything: bool) -> DeletionsView:

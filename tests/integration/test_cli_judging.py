@@ -14,7 +14,7 @@ from rich.cells import cell_len
 from typer.testing import CliRunner, Result
 
 from fluence_costwatch.cli.app import build_app
-from fluence_costwatch.cli.program import CheckLine, OutboxView, Period, ReportView, SilencesView, Subject
+from fluence_costwatch.cli.program import CheckLine, Heartbeat, OutboxView, Period, ReportView, SilencesView, Subject
 from fluence_costwatch.core.alert_views import AlertsView, AlertView
 from fluence_costwatch.core.alerts import AlertState, Silence
 from fluence_costwatch.core.budget_views import budgets_view, forecast_view
@@ -544,6 +544,18 @@ def test_views_are_asked_for_as_they_are_wanted() -> None:
     ):
         call(fake, *words.split())
         assert {"config": None} | asked == fake.asked
+
+
+@pytest.mark.parametrize("caution", ["", "only from here"])
+def test_the_line_of_a_heartbeat_stands_alone_on_stdout_and_is_not_broken(caution: str) -> None:
+    line = f"curl -fsS -X POST https://watch.example.com/{'a' * 40}/heartbeat/{'b' * 40}"
+    fake = program(shown={"heartbeat": Heartbeat(line, f"It is for {'x' * 80}.", caution)})
+
+    result = call(fake, "heartbeat", "web", columns=40)
+
+    warned = f"warning: {caution}\n" if caution else ""
+    assert (f"{line}\n", f"It is for {'x' * 80}.\n{warned}", 0) == (result.stdout, result.stderr, result.exit_code)
+    assert {"config": None, "vm": "web"} == fake.asked
 
 
 @pytest.mark.parametrize(

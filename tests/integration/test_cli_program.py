@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -13,7 +14,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from fluence_costwatch.acts import StoredActs
 from fluence_costwatch.cli.app import build_app
+from fluence_costwatch.config import load
 from fluence_costwatch.core.deletions import Deletion, DeletionState, Ground, Mode, Transition
 from fluence_costwatch.core.outbox import Attempt, Delivery, Draft
 from fluence_costwatch.core.resources import Generation, Identity, Kind
@@ -264,6 +267,88 @@ def test_a_lease_keeps_a_machine_until_its_end(desk: Desk) -> None:
     assert "has no lease" in desk.refused("lease", "web", "--off")
 
 
+# Heartbeats
+
+
+def test_the_heartbeat_that_is_printed_is_that_of_the_machine(desk: Desk) -> None:
+    desk.configure('[server]\npublic_url = "https://watch.example.com/costwatch/"')
+    result = desk.type("heartbeat", "web")
+    *command, address = shlex.split(result.stdout)
+    start, _, token = address.rpartition("/")
+    acts = StoredActs(
+        desk.watch.store,
+        settings=lambda: load(str(desk.config), environ={}),
+        found=dict,
+        clock=lambda: desk.watch.now,
+    )
+
+    assert (0, ["curl", "-fsS", "-X", "POST"], 1) == (result.exit_code, command, result.stdout.count("\n"))
+    assert "https://watch.example.com/costwatch/heartbeat" == start
+    assert f"says that web ({WEB}) of main is in use" in result.stderr
+    assert 1 == result.stderr.count("\n")
+    assert acts.beat(token)
+    beats = {id: json.loads(desk.said("explain", id, "--json"))["last_heartbeat"] for id in (WEB, DB)}
+    assert {WEB: "2026-03-03T12:01:00Z", DB: None} == beats
+
+
+LOCAL = "leads to the daemon on its own machine only"
+
+
+@pytest.mark.parametrize(
+    ("server", "line", "caution"),
+    [
+        pytest.param("", "curl -fsS -X POST http://127.0.0.1:17550/heartbeat/", LOCAL, id="as it comes"),
+        pytest.param('listen = "[::1]:9"', "curl -fsS -X POST 'http://[::1]:9/heartbeat/", LOCAL, id="IPv6"),
+        pytest.param(
+            'listen = "0.0.0.0:9"\ntoken_file = "token"',
+            "curl -fsS -X POST http://0.0.0.0:9/",
+            LOCAL,
+            id="every address",
+        ),
+        pytest.param(
+            'listen = "10.0.0.5:9"\ntoken_file = "token"',
+            "curl -fsS -X POST http://10.0.0.5:9/",
+            None,
+            id="one address",
+        ),
+        pytest.param(
+            'listen = "watch.lan:9"\ntoken_file = "token"', "curl -fsS -X POST http://watch.lan:9/", None, id="a name"
+        ),
+        pytest.param(
+            'listen = "127.0.0.1:0"\npublic_url = "https://w.example/$(id)"',
+            "curl -fsS -X POST 'https://w.example/$(id)/heartbeat/",
+            None,
+            id="a path that acts in a shell",
+        ),
+        pytest.param(
+            'public_url = "https://w.example/a%20b"',
+            r"curl -fsS -X POST https://w.example/a\%20b/heartbeat/",
+            None,
+            id="a sign that ends lines in a crontab",
+        ),
+    ],
+)
+def test_a_heartbeat_goes_where_the_daemon_hears_it(desk: Desk, server: str, line: str, caution: str | None) -> None:
+    desk.configure(f"[server]\n{server}")
+
+    result = desk.type("heartbeat", "web")
+
+    assert (0, line) == (result.exit_code, result.stdout[: len(line)]), result.output
+    assert caution is None or caution in result.stderr
+    assert (caution is not None) is ("warning: " in result.stderr)
+
+
+def test_where_nobody_hears_heartbeats_none_is_printed(desk: Desk) -> None:
+    desk.configure('[server]\nlisten = "127.0.0.1:0"')
+    assert "set a port there, or public_url" in desk.refused("heartbeat", "web")
+
+    desk.configure("")
+    desk.watch.market.delete(WEB)
+    desk.watch.polls(3 * MINUTE, every=MINUTE)
+    assert f"web ({WEB}) of main is gone" in desk.refused("heartbeat", "web")
+    assert "there is no resource 'nobody'" in desk.refused("heartbeat", "nobody")
+
+
 # Deletions
 
 
@@ -353,6 +438,20 @@ def test_a_restored_database_is_confirmed(desk: Desk) -> None:
     assert "nothing to confirm" in desk.said("deletions", "confirm")
 
 
+def test_confirming_withdraws_what_waits_also_where_no_look_came_before(desk: Desk) -> None:
+    under_way = deletion("d3", on=DB, name="db-1", state=DeletionState.EXECUTING, requested_at=START)
+    stored(desk, deletion(), notified("d2", identity=Identity("main", TWIN_1)), under_way)
+    counted = desk.watch.path.with_name("watch.db.cycles")
+    counted.write_text("999\n")
+
+    desk.said("deletions", "confirm", "--yes")
+
+    assert [DeletionState.WITHDRAWN, DeletionState.WITHDRAWN, DeletionState.EXECUTING] == [
+        desk.deletion(id).state for id in ("d1", "d2", "d3")
+    ]
+    assert "restored" in desk.deletion("d2").history[-1].reason
+
+
 # Messages
 
 
@@ -438,20 +537,6 @@ def test_check_proves_targets_signals_and_deletion_without_sending(desk: Desk) -
             "ok      deletion: mode propose: what a person has approved, 30 min before the next charge, at most 3 in 24 hours; "
             "the daemon also needs --allow-delete",
             "ok      account main, deletion: whether the key may delete cannot be asked of this generation",
-def test_confirming_withdraws_what_waits_also_where_no_look_came_before(desk: Desk) -> None:
-    under_way = deletion("d3", on=DB, name="db-1", state=DeletionState.EXECUTING, requested_at=START)
-    stored(desk, deletion(), notified("d2", identity=Identity("main", TWIN_1)), under_way)
-    counted = desk.watch.path.with_name("watch.db.cycles")
-    counted.write_text("999\n")
-
-    desk.said("deletions", "confirm", "--yes")
-
-    assert [DeletionState.WITHDRAWN, DeletionState.WITHDRAWN, DeletionState.EXECUTING] == [
-        desk.deletion(id).state for id in ("d1", "d2", "d3")
-    ]
-    assert "restored" in desk.deletion("d2").history[-1].reason
-
-
             "ok      target ops: takes warning and worse of every kind from every account; `notify test` sends a sample",
             "warning signals, node_exporter: 1 of 5 machines answer",
         ):
