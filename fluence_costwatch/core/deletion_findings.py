@@ -228,7 +228,9 @@ def _endings(situation: Situation, alerts: Iterable[Alert], *, found: set[str], 
                 yield Ending(alert.fingerprint, "an operator has confirmed the database")
         elif alert.rule.startswith(f"{BUDGET} "):
             yield Ending(alert.fingerprint, "the budget is not over, or deletions can meet it")
-        elif (deletion := by_rule.get(alert.rule.partition(" ")[0])) is not None and alert.telling is not Telling.EVENT:
+        elif (deletion := by_rule.get(alert.rule.partition(" ")[0])) is not None:
+            if alert.telling is Telling.EVENT and alert.rule != deletion.id:
+                continue  # what happened ends by itself; a reminder, though it is not told to end, once there is no more to wait for
             step = deletion.history[-1] if deletion.history else None
             reason = str(deletion.state) if step is None else f"{step.state}: {printable(step.reason, limit=_LONGEST)}"
             yield Ending(alert.fingerprint, reason)
