@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import Field, fields
 from functools import lru_cache
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, or_
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import insert
 
 from fluence_costwatch.core.resources import Identity
 from fluence_costwatch.store.rows import Row
+
+_DIALECT: Final = sqlite.dialect()
 
 
 class Record(Protocol):
@@ -68,17 +71,30 @@ def is_of(table: Table, identity: Identity) -> ColumnElement[bool]:
 
 
 def put(connection: Connection, table: Table, *rows: dict[str, Any]) -> None:
-    """Add `rows`, each in the place of the one with the same key; one that says the same is not written again."""
+    """Add `rows`, each in the place of the one with the same key; one that says the same is not written again.
+
+    All have the same columns. A fleet has many rows, so the driver gets them as it takes them.
+    """
     if not rows:
         return
+    statement, columns = _putting(table, tuple(rows[0]))
+    connection.exec_driver_sql(
+        statement,
+        [tuple(row[name] if make is None else make(row[name]) for name, make in columns) for row in rows],
+    )
+
+
+@lru_cache
+def _putting(table: Table, given: tuple[str, ...]) -> tuple[str, tuple[tuple[str, Callable[[Any], Any] | None], ...]]:
+    """The statement that puts rows of the columns `given`, and the order of its parameters, each with what makes one of
+    our value."""
     statement = insert(table)
     fresh = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
     differs = [table.c[name].is_distinct_from(value) for name, value in fresh.items()]
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=list(table.primary_key),
-            set_=fresh,
-            where=or_(*differs),
-        ),
-        list(rows),
-    )
+    compiled = statement.on_conflict_do_update(
+        index_elements=list(table.primary_key),
+        set_=fresh,
+        where=or_(*differs),
+    ).compile(dialect=_DIALECT, column_keys=list(given))
+    order = compiled.positiontup or ()
+    return str(compiled), tuple((name, table.c[name].type.bind_processor(_DIALECT)) for name in order)
