@@ -220,11 +220,15 @@ def _told_again(
     events = []
     for fingerprint in found:
         former, alert = before.get(fingerprint), after[fingerprint]
-        if former is None or alert.state is not AlertState.FIRING or alert.told_at is None or not is_told(alert):
+        if former is None or former.state is not AlertState.FIRING or alert.state is not AlertState.FIRING:
+            continue
+        if alert.told_at is None or not is_told(alert):
             continue
         due = now - alert.told_at >= repeat
         if alert.severity.rank > former.severity.rank:
-            change, reason = Change.ROSE, f"it was {former.severity}"
+            # Another of its group may have been told for an EVENT so far: then this is its own beginning.
+            change = Change.FIRED if alert.telling is Telling.EVENT else Change.ROSE
+            reason = f"it was {former.severity}"
         elif alert.telling is Telling.STATE and due:
             change, reason = Change.REPEATED, f"reminder after {span(repeat)}"
         elif alert.telling is Telling.EVENT and due and alert.fired_at == now:
