@@ -99,6 +99,21 @@ def test_resources_are_told_as_their_newest_list_told_them(store: SqliteStore) -
     ]
 
 
+def test_within_a_transaction_what_it_has_written_is_read(store: SqliteStore) -> None:
+    with store.transaction() as tx:
+        reading = tx.reading()
+        assert [] == reading.resources()
+        assert {} == tx.history("main", listed=frozenset()).resources
+        before, seen = tx.history("main"), snapshot("2026-03-01 12:00", resource("0xA"))
+        step = remember(before, seen, claimed_elsewhere={})
+        tx.save_snapshot(seen, step.verdict)
+        assert [] == reading.resources()
+        tx.save_step(before, step)
+
+        assert [resource("0xA")] == [record.resource for record in reading.resources()]
+        assert step.history == tx.history("main", listed=seen.ids)
+
+
 def test_gone_resources_are_left_out_on_request(store: SqliteStore) -> None:
     other = resource("0xOther")
     look(store, snapshot("2026-03-01 12:00", resource(), other))
