@@ -9,11 +9,11 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 from benchmarks.decode import best_of
-from fluence_costwatch.core.alerting import AlertStep, next_alerts
-from fluence_costwatch.core.composing import compose
-from fluence_costwatch.core.context import Context
-from fluence_costwatch.core.findings import Finding, Judged, Severity, Telling
-from fluence_costwatch.core.outbox import Draft, Route
+from fluence_costwatch.core.alerts.alerting import AlertStep, next_alerts
+from fluence_costwatch.core.alerts.findings import Finding, Judged, Severity, Telling
+from fluence_costwatch.core.messages.composing import compose
+from fluence_costwatch.core.messages.context import Context
+from fluence_costwatch.core.messages.outbox import Draft, Route
 
 NOW = datetime(2025, 11, 15, 12, 0, tzinfo=UTC)
 ROUTES = (Route("ops", min_severity=Severity.INFO), Route("pager", min_severity=Severity.CRITICAL))

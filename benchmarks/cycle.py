@@ -22,14 +22,14 @@ from prometheus_client.registry import Collector
 
 from benchmarks.decode import best_of, vm_v3
 from fluence_costwatch.assessment import Policy
-from fluence_costwatch.core.budgets import Budget, Window
-from fluence_costwatch.core.history import Judgement
-from fluence_costwatch.core.idleness import Reading as SignalReading
+from fluence_costwatch.core.billing.history import Judgement
+from fluence_costwatch.core.budgets.budget import Budget, Window
+from fluence_costwatch.core.idle.idleness import Reading as SignalReading
+from fluence_costwatch.core.idle.rules import Condition, Rule, Signal
+from fluence_costwatch.core.messages.outbox import Route
 from fluence_costwatch.core.money import Usd
-from fluence_costwatch.core.outbox import Route
 from fluence_costwatch.core.resources import Generation, Identity, Resource
-from fluence_costwatch.core.rules import Condition, Rule, Signal
-from fluence_costwatch.core.views import Watched, WatchedAccount
+from fluence_costwatch.core.views.fleet import Watched, WatchedAccount
 from fluence_costwatch.cycle import Watching, run_cycle
 from fluence_costwatch.fluence import vms_v3
 from fluence_costwatch.metrics.exporter import Exporter

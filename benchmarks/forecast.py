@@ -16,8 +16,8 @@ import msgspec
 
 from benchmarks.cycle import BUDGET, START, AllBusy, Nowhere, SameList
 from benchmarks.decode import best_of, vm_v3
-from fluence_costwatch.core.budgeting import statuses
-from fluence_costwatch.core.history import Judgement, ResourceState
+from fluence_costwatch.core.billing.history import Judgement, ResourceState
+from fluence_costwatch.core.budgets.budgeting import statuses
 from fluence_costwatch.core.resources import Generation
 from fluence_costwatch.cycle import Watching, run_cycle
 from fluence_costwatch.store import open_store

@@ -16,7 +16,7 @@ import msgspec
 
 from benchmarks.cycle import START, Nowhere, SameList
 from benchmarks.decode import vm_v3
-from fluence_costwatch.core.history import Judgement
+from fluence_costwatch.core.billing.history import Judgement
 from fluence_costwatch.core.resources import Generation
 from fluence_costwatch.cycle import Watching, run_cycle
 from fluence_costwatch.store import open_store

@@ -9,13 +9,13 @@ from datetime import datetime, tzinfo
 from typing import Any, Final
 
 from fluence_costwatch.config import Settings
-from fluence_costwatch.core.deletions import AWAITING, Deletion, DeletionState, Ground, Mode, Veto
-from fluence_costwatch.core.heartbeats import owner_of
+from fluence_costwatch.core.deletion.deletions import AWAITING, Deletion, DeletionState, Ground, Mode, Veto
+from fluence_costwatch.core.deletion.vetoes import can_be_vetoed, is_token_of, veto_on, vetoed
+from fluence_costwatch.core.idle.heartbeats import owner_of
+from fluence_costwatch.core.messages.wording import instant, label, money, sentence, span
 from fluence_costwatch.core.resources import Identity, Kind
 from fluence_costwatch.core.untrusted import printable
-from fluence_costwatch.core.vetoes import can_be_vetoed, is_token_of, veto_on, vetoed
-from fluence_costwatch.core.views import vm_view
-from fluence_costwatch.core.wording import instant, label, money, sentence, span
+from fluence_costwatch.core.views.fleet import vm_view
 from fluence_costwatch.logs import facts
 from fluence_costwatch.ports import Clock, Reading, ResourceRecord, Store
 from fluence_costwatch.showing import answer

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from fluence_costwatch.cli.program import OutboxView, Period, ReportView, SilencesView
 from fluence_costwatch.config import Settings, load
-from fluence_costwatch.core.alert_views import AlertsView
-from fluence_costwatch.core.budget_views import BudgetsView, ForecastView
-from fluence_costwatch.core.deletion_views import DeletionsView
-from fluence_costwatch.core.idle_views import ExplainView, IdleView
-from fluence_costwatch.core.spending import By, CalendarView, ExportRow, SpendView, export_rows
-from fluence_costwatch.core.views import StatusView, VmsView
+from fluence_costwatch.core.alerts.alert_views import AlertsView
+from fluence_costwatch.core.budgets.budget_views import BudgetsView, ForecastView
+from fluence_costwatch.core.deletion.deletion_views import DeletionsView
+from fluence_costwatch.core.idle.idle_views import ExplainView, IdleView
+from fluence_costwatch.core.views.fleet import StatusView, VmsView
+from fluence_costwatch.core.views.spending import By, CalendarView, ExportRow, SpendView, export_rows
 from fluence_costwatch.daemon import system_clock
 from fluence_costwatch.ports import Clock
 from fluence_costwatch.showing import Showing, require_known, showing

@@ -9,30 +9,30 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from fluence_costwatch.core import judging
-from fluence_costwatch.core.alerting import AlertStep, next_alerts
-from fluence_costwatch.core.alerts import Alert, AlertEvent
-from fluence_costwatch.core.budgeting import statuses as budget_statuses
-from fluence_costwatch.core.budgets import BudgetStatus
-from fluence_costwatch.core.composing import compose
-from fluence_costwatch.core.context import Context, context_of
-from fluence_costwatch.core.deletion_findings import deletion_findings
-from fluence_costwatch.core.deletions import Deletion, DeletionState, Mode
-from fluence_costwatch.core.delivery_findings import WATCHED_STATES, delivery_findings
-from fluence_costwatch.core.digest import digests, due_digests, saving_lines
-from fluence_costwatch.core.findings import Judged
-from fluence_costwatch.core.grounds import Situation
-from fluence_costwatch.core.history import Presence
-from fluence_costwatch.core.idleness import IdleClock
-from fluence_costwatch.core.idleness import Reading as SignalReading
-from fluence_costwatch.core.idling import idle_findings, next_clocks
-from fluence_costwatch.core.notices import notices, veto_link
-from fluence_costwatch.core.outbox import Draft, QuietHours, Route
-from fluence_costwatch.core.planning import expected_at, situation_of
+from fluence_costwatch.core.alerts import judging
+from fluence_costwatch.core.alerts.alert import Alert, AlertEvent
+from fluence_costwatch.core.alerts.alerting import AlertStep, next_alerts
+from fluence_costwatch.core.alerts.delivery_findings import WATCHED_STATES, delivery_findings
+from fluence_costwatch.core.alerts.findings import Judged
+from fluence_costwatch.core.alerts.subjects import together
+from fluence_costwatch.core.billing.history import Presence
+from fluence_costwatch.core.billing.twins import judge_twins
+from fluence_costwatch.core.budgets.budget import BudgetStatus
+from fluence_costwatch.core.budgets.budgeting import statuses as budget_statuses
+from fluence_costwatch.core.deletion.deletion_findings import deletion_findings
+from fluence_costwatch.core.deletion.deletions import Deletion, DeletionState, Mode
+from fluence_costwatch.core.deletion.grounds import Situation
+from fluence_costwatch.core.deletion.planning import expected_at, situation_of
+from fluence_costwatch.core.idle.idleness import IdleClock
+from fluence_costwatch.core.idle.idleness import Reading as SignalReading
+from fluence_costwatch.core.idle.idling import idle_findings, next_clocks
+from fluence_costwatch.core.idle.rules import Condition
+from fluence_costwatch.core.messages.composing import compose
+from fluence_costwatch.core.messages.context import Context, context_of
+from fluence_costwatch.core.messages.digest import digests, due_digests, saving_lines
+from fluence_costwatch.core.messages.notices import notices, veto_link
+from fluence_costwatch.core.messages.outbox import Draft, QuietHours, Route
 from fluence_costwatch.core.resources import Generation, Identity, Resource
-from fluence_costwatch.core.rules import Condition
-from fluence_costwatch.core.subjects import together
-from fluence_costwatch.core.twins import judge_twins
 from fluence_costwatch.deleting import Stock, Terms, take_stock
 from fluence_costwatch.ports import Reading, Transaction
 

@@ -8,15 +8,15 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from fluence_costwatch.assessment import Assessed, Looked, Policy, assess
-from fluence_costwatch.core.conditions import conditions_to_ask
-from fluence_costwatch.core.findings import Finding, Judged
-from fluence_costwatch.core.history import History, Judgement, Snapshot, Verdict, added_at
-from fluence_costwatch.core.idleness import Reading as SignalReading
-from fluence_costwatch.core.ledger import remember, retire
-from fluence_costwatch.core.outcomes import explain_absence
+from fluence_costwatch.core.alerts.findings import Finding, Judged
+from fluence_costwatch.core.alerts.subjects import together
+from fluence_costwatch.core.billing.history import History, Judgement, Snapshot, Verdict, added_at
+from fluence_costwatch.core.billing.ledger import remember, retire
+from fluence_costwatch.core.deletion.outcomes import explain_absence
+from fluence_costwatch.core.idle.conditions import conditions_to_ask
+from fluence_costwatch.core.idle.idleness import Reading as SignalReading
+from fluence_costwatch.core.idle.rules import Condition, Rule
 from fluence_costwatch.core.resources import Generation, Identity
-from fluence_costwatch.core.rules import Condition, Rule
-from fluence_costwatch.core.subjects import together
 from fluence_costwatch.errors import FluenceError
 from fluence_costwatch.ports import (
     BalanceEntry,

@@ -25,10 +25,10 @@ from fluence_costwatch import __version__
 from fluence_costwatch.acts import StoredActs
 from fluence_costwatch.assessment import Policy
 from fluence_costwatch.config import Settings
-from fluence_costwatch.core.deletions import DeletionState
-from fluence_costwatch.core.outbox import OutboxRow
-from fluence_costwatch.core.storage_findings import judge_housekeeping, judge_room
-from fluence_costwatch.core.views import Watched
+from fluence_costwatch.core.alerts.storage_findings import judge_housekeeping, judge_room
+from fluence_costwatch.core.deletion.deletions import DeletionState
+from fluence_costwatch.core.messages.outbox import OutboxRow
+from fluence_costwatch.core.views.fleet import Watched
 from fluence_costwatch.cycle import Around, judge_anew, retire_removed
 from fluence_costwatch.deleting import next_wake, note_accepted
 from fluence_costwatch.errors import ConfigInvalid, CostwatchError, StoreError

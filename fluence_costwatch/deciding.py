@@ -18,16 +18,16 @@ from fluence_costwatch.asking import Asking
 from fluence_costwatch.cli.program import Heartbeat, Subject
 from fluence_costwatch.config import ServerSettings, Settings
 from fluence_costwatch.config.addresses import is_loopback
-from fluence_costwatch.core.alerts import Silence
-from fluence_costwatch.core.deletions import AWAITING, LIVE, Deletion, DeletionState, Kept, Lease, Mode, moved
-from fluence_costwatch.core.heartbeats import heartbeat_token
-from fluence_costwatch.core.history import Presence
-from fluence_costwatch.core.protection import protection_of
+from fluence_costwatch.core.alerts.alert import Silence
+from fluence_costwatch.core.alerts.silencing import NAMED_IN_FACTS
+from fluence_costwatch.core.billing.history import Presence
+from fluence_costwatch.core.deletion.deletions import AWAITING, LIVE, Deletion, DeletionState, Kept, Lease, Mode, moved
+from fluence_costwatch.core.deletion.protection import protection_of
+from fluence_costwatch.core.deletion.vetoes import approved, vetoed
+from fluence_costwatch.core.idle.heartbeats import heartbeat_token
+from fluence_costwatch.core.messages.wording import instant, label
 from fluence_costwatch.core.resources import Identity, Resource
-from fluence_costwatch.core.silencing import NAMED_IN_FACTS
 from fluence_costwatch.core.untrusted import printable
-from fluence_costwatch.core.vetoes import approved, vetoed
-from fluence_costwatch.core.wording import instant, label
 from fluence_costwatch.errors import CannotBeDone, UnknownName
 from fluence_costwatch.ports import Reading, Transaction
 from fluence_costwatch.showing import deletion_of, keeping_of, require_known, resource_named

@@ -13,10 +13,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from fluence_costwatch.core.budgeting import statuses as statuses_of
-from fluence_costwatch.core.budgets import Budget, BudgetStatus
-from fluence_costwatch.core.conditions import conditions_to_ask
-from fluence_costwatch.core.deletions import (
+from fluence_costwatch.core.billing.history import Judgement, ListState, Snapshot, Verdict, judge_list
+from fluence_costwatch.core.billing.ledger import is_charged_on
+from fluence_costwatch.core.billing.metering import is_metered
+from fluence_costwatch.core.budgets.budget import Budget, BudgetStatus
+from fluence_costwatch.core.budgets.budgeting import statuses as statuses_of
+from fluence_costwatch.core.deletion.deletions import (
     API,
     Deletion,
     DeletionPolicy,
@@ -26,22 +28,20 @@ from fluence_costwatch.core.deletions import (
     moved,
     noted,
 )
-from fluence_costwatch.core.grounds import Situation
-from fluence_costwatch.core.guards import Examined, FreshList, Refusal, keys_missing, refusals
-from fluence_costwatch.core.history import Judgement, ListState, Snapshot, Verdict, judge_list
-from fluence_costwatch.core.idleness import IdleClock
-from fluence_costwatch.core.idleness import Reading as SignalReading
-from fluence_costwatch.core.ledger import is_charged_on
-from fluence_costwatch.core.metering import is_metered
-from fluence_costwatch.core.outbox import OutboxRow
-from fluence_costwatch.core.outcomes import explain_absence
-from fluence_costwatch.core.planning import Planned, accepted_notices, applied, plan, situation_of, timed
-from fluence_costwatch.core.protection import Keeping, newly_kept, newly_seen_protected
+from fluence_costwatch.core.deletion.grounds import Situation
+from fluence_costwatch.core.deletion.guards import Examined, FreshList, Refusal, keys_missing, refusals
+from fluence_costwatch.core.deletion.outcomes import explain_absence
+from fluence_costwatch.core.deletion.planning import Planned, accepted_notices, applied, plan, situation_of, timed
+from fluence_costwatch.core.deletion.protection import Keeping, newly_kept, newly_seen_protected
+from fluence_costwatch.core.deletion.vetoes import lifted
+from fluence_costwatch.core.idle.conditions import conditions_to_ask
+from fluence_costwatch.core.idle.idleness import IdleClock
+from fluence_costwatch.core.idle.idleness import Reading as SignalReading
+from fluence_costwatch.core.idle.rules import Condition, Rule
+from fluence_costwatch.core.messages.outbox import OutboxRow
 from fluence_costwatch.core.resources import Generation, Identity
-from fluence_costwatch.core.rules import Condition, Rule
-from fluence_costwatch.core.shapes import instant
-from fluence_costwatch.core.vetoes import lifted
-from fluence_costwatch.core.views import Watched, burn_per_day
+from fluence_costwatch.core.views.fleet import Watched, burn_per_day
+from fluence_costwatch.core.views.shapes import instant
 from fluence_costwatch.errors import FluenceError, FluenceRefused, FluenceUnexpected, StoreError
 from fluence_costwatch.ports import Clock, Cloud, Deleter, Listing, Reading, Signals, Store, Transaction
 

@@ -10,8 +10,16 @@ from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from fluence_costwatch.core.backoff import PASSED_OVER, Settled, broken, holds_others_back, next_turn, settled, turn_of
-from fluence_costwatch.core.outbox import Attempt, Delivery, OutboxRow
+from fluence_costwatch.core.messages.backoff import (
+    PASSED_OVER,
+    Settled,
+    broken,
+    holds_others_back,
+    next_turn,
+    settled,
+    turn_of,
+)
+from fluence_costwatch.core.messages.outbox import Attempt, Delivery, OutboxRow
 from fluence_costwatch.ports import Clock, Notifier, Store, Transaction
 
 OnAccepted = Callable[[Transaction, OutboxRow, datetime], None]

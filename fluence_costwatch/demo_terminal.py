@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Final
 
-from fluence_costwatch.core.deletions import Deletion, DeletionState, Transition
-from fluence_costwatch.core.history import Charge
-from fluence_costwatch.core.ledger import uncertain_total
+from fluence_costwatch.core.billing.history import Charge
+from fluence_costwatch.core.billing.ledger import uncertain_total
+from fluence_costwatch.core.deletion.deletions import Deletion, DeletionState, Transition
+from fluence_costwatch.core.deletion.savings import saving_of, savings
+from fluence_costwatch.core.messages.wording import counted, label, money, span
 from fluence_costwatch.core.money import ZERO, Usd, total
-from fluence_costwatch.core.savings import saving_of, savings
 from fluence_costwatch.core.untrusted import printable
-from fluence_costwatch.core.wording import counted, label, money, span
 from fluence_costwatch.ports import ChargeRecord, Clock, Reading
 
 LINK: Final = re.compile(r"http://\S+/deletions/\S+\?token=\S+")

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from fluence_costwatch.config import Settings
-from fluence_costwatch.core.findings import Ending, Finding, Judged, Severity, Telling, fingerprint_of
-from fluence_costwatch.core.messages import Message, Section
-from fluence_costwatch.core.routing import takes
+from fluence_costwatch.core.alerts.findings import Ending, Finding, Judged, Severity, Telling, fingerprint_of
+from fluence_costwatch.core.messages.message import Message, Section
+from fluence_costwatch.core.messages.routing import takes
 from fluence_costwatch.delivery import OnAccepted, Turn, Unrecorded, deliver
 from fluence_costwatch.errors import CostwatchError
 from fluence_costwatch.logs import facts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from threading import Lock
 
-from fluence_costwatch.core.findings import Judged
+from fluence_costwatch.core.alerts.findings import Judged
 
 
 class Noticeboard:

@@ -10,16 +10,16 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Protocol
 
-from fluence_costwatch.core.alerts import Alert, Silence
-from fluence_costwatch.core.deletions import Deletion, DeletionState, Kept, Lease, Veto
-from fluence_costwatch.core.history import Charge, History, ResourceState, Snapshot, Step, Verdict
-from fluence_costwatch.core.idleness import IdleClock
-from fluence_costwatch.core.idleness import Reading as SignalReading
-from fluence_costwatch.core.messages import Message
+from fluence_costwatch.core.alerts.alert import Alert, Silence
+from fluence_costwatch.core.billing.history import Charge, History, ResourceState, Snapshot, Step, Verdict
+from fluence_costwatch.core.deletion.deletions import Deletion, DeletionState, Kept, Lease, Veto
+from fluence_costwatch.core.idle.idleness import IdleClock
+from fluence_costwatch.core.idle.idleness import Reading as SignalReading
+from fluence_costwatch.core.idle.rules import Condition
+from fluence_costwatch.core.messages.message import Message
+from fluence_costwatch.core.messages.outbox import Attempt, Delivery, Draft, OutboxRow
 from fluence_costwatch.core.money import Usd
-from fluence_costwatch.core.outbox import Attempt, Delivery, Draft, OutboxRow
 from fluence_costwatch.core.resources import Generation, Identity, Resource
-from fluence_costwatch.core.rules import Condition
 
 Clock = Callable[[], datetime]
 """Gives the present instant, aware UTC. One is made in `daemon.py`; nobody else reads the clock."""

@@ -11,15 +11,15 @@ from typing import Final
 
 from fluence_costwatch.cli.program import CheckLine
 from fluence_costwatch.config import Settings
-from fluence_costwatch.core.conditions import conditions_to_ask
-from fluence_costwatch.core.deletions import Mode
-from fluence_costwatch.core.findings import Severity
-from fluence_costwatch.core.messages import Message, Section, Table
-from fluence_costwatch.core.outbox import Route
+from fluence_costwatch.core.alerts.findings import Severity
+from fluence_costwatch.core.deletion.deletions import Mode
+from fluence_costwatch.core.idle.conditions import conditions_to_ask
+from fluence_costwatch.core.idle.rules import Action, Condition, Rule, Signal
+from fluence_costwatch.core.messages.message import Message, Section, Table
+from fluence_costwatch.core.messages.outbox import Route
+from fluence_costwatch.core.messages.sections import described
+from fluence_costwatch.core.messages.wording import counted, instant, label, sentence, span
 from fluence_costwatch.core.resources import Resource
-from fluence_costwatch.core.rules import Action, Condition, Rule, Signal
-from fluence_costwatch.core.sections import described
-from fluence_costwatch.core.wording import counted, instant, label, sentence, span
 from fluence_costwatch.errors import UnknownName
 from fluence_costwatch.http_client import HttpClient, HttpFailure
 from fluence_costwatch.notify.channels import problems_of

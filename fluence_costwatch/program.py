@@ -13,12 +13,12 @@ from typing import Final
 from fluence_costwatch.checking import check_account, check_deleting
 from fluence_costwatch.cli.program import ROLLED_BACK, CheckLine, DemoOptions, Looked, SimulateOptions
 from fluence_costwatch.config import AccountSettings, Settings, load
-from fluence_costwatch.core.deletions import Mode
-from fluence_costwatch.core.history import Charge
-from fluence_costwatch.core.reconciled import ReconcileView, Skipped
-from fluence_costwatch.core.reconciliation import Comparison
+from fluence_costwatch.core.billing.history import Charge
+from fluence_costwatch.core.billing.reconciled import ReconcileView, Skipped
+from fluence_costwatch.core.billing.reconciliation import Comparison
+from fluence_costwatch.core.deletion.deletions import Mode
 from fluence_costwatch.core.resources import Resource
-from fluence_costwatch.core.views import stale_accounts
+from fluence_costwatch.core.views.fleet import stale_accounts
 from fluence_costwatch.cycle import retire_removed, run_cycle
 from fluence_costwatch.daemon import Daemon, Displays
 from fluence_costwatch.deciding import Deciding

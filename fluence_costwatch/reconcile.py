@@ -9,10 +9,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from fluence_costwatch.core.epochs import Span
-from fluence_costwatch.core.history import Charge, Reason
-from fluence_costwatch.core.ledger import adjust
-from fluence_costwatch.core.reconciliation import (
+from fluence_costwatch.core.billing.history import Charge, Reason
+from fluence_costwatch.core.billing.ledger import adjust
+from fluence_costwatch.core.billing.reconciliation import (
     Against,
     BalanceAt,
     Believed,
@@ -22,6 +21,7 @@ from fluence_costwatch.core.reconciliation import (
     against_totals,
     settled_days,
 )
+from fluence_costwatch.core.epochs import Span
 from fluence_costwatch.core.resources import Generation, Identity
 from fluence_costwatch.errors import FluenceError
 from fluence_costwatch.ports import BalanceRecord, Billing, Reading, ResourceRecord, Store

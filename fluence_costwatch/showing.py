@@ -9,25 +9,25 @@ from typing import Any, Final
 
 from fluence_costwatch.cli.program import OutboxView, Period, ReportView, SilencesView
 from fluence_costwatch.config import Settings
-from fluence_costwatch.core import shapes
-from fluence_costwatch.core.alert_views import AlertsView, alerts_view
-from fluence_costwatch.core.budget_views import BudgetsView, ForecastView, budgets_view, forecast_view
-from fluence_costwatch.core.budgeting import statuses
-from fluence_costwatch.core.context import context_of
-from fluence_costwatch.core.deletion_views import DeletionsView, deletions_view
-from fluence_costwatch.core.deletions import LIVE, Deletion
-from fluence_costwatch.core.delivery_findings import WATCHED_STATES
-from fluence_costwatch.core.digest import last_week, report_message, saving_lines, yesterday
-from fluence_costwatch.core.history import Presence
-from fluence_costwatch.core.idle_views import ExplainView, IdleView, explain_view, idle_view, judged_vms
+from fluence_costwatch.core.alerts.alert_views import AlertsView, alerts_view
+from fluence_costwatch.core.alerts.delivery_findings import WATCHED_STATES
+from fluence_costwatch.core.billing.history import Presence
+from fluence_costwatch.core.budgets.budget_views import BudgetsView, ForecastView, budgets_view, forecast_view
+from fluence_costwatch.core.budgets.budgeting import statuses
+from fluence_costwatch.core.deletion.deletion_views import DeletionsView, deletions_view
+from fluence_costwatch.core.deletion.deletions import LIVE, Deletion
+from fluence_costwatch.core.deletion.protection import Keeping, namesakes_of, protection_of
+from fluence_costwatch.core.deletion.vetoes import veto_on
+from fluence_costwatch.core.idle.idle_views import ExplainView, IdleView, explain_view, idle_view, judged_vms
 from fluence_costwatch.core.local_times import local_day
-from fluence_costwatch.core.protection import Keeping, namesakes_of, protection_of
+from fluence_costwatch.core.messages.context import context_of
+from fluence_costwatch.core.messages.digest import last_week, report_message, saving_lines, yesterday
+from fluence_costwatch.core.messages.wording import instant, label
 from fluence_costwatch.core.resources import Resource
-from fluence_costwatch.core.spending import By, CalendarView, SpendView, calendar_view, spend_view
 from fluence_costwatch.core.untrusted import printable
-from fluence_costwatch.core.vetoes import veto_on
-from fluence_costwatch.core.views import StatusView, VmsView, Watched, stale_accounts, status_view, vms_view
-from fluence_costwatch.core.wording import instant, label
+from fluence_costwatch.core.views import shapes
+from fluence_costwatch.core.views.fleet import StatusView, VmsView, Watched, stale_accounts, status_view, vms_view
+from fluence_costwatch.core.views.spending import By, CalendarView, SpendView, calendar_view, spend_view
 from fluence_costwatch.errors import UnknownName, UnusableOption
 from fluence_costwatch.ports import Reading, ResourceRecord
 from fluence_costwatch.wiring import Found, found_before, watched_of

@@ -13,12 +13,12 @@ from typing import Final
 
 from fluence_costwatch.assessment import Policy
 from fluence_costwatch.config import AccountSettings, Settings
-from fluence_costwatch.core.alerts import AlertEvent, Change
-from fluence_costwatch.core.drift_findings import judge_drift
-from fluence_costwatch.core.findings import Severity
-from fluence_costwatch.core.reconciliation import Against, drift_of
+from fluence_costwatch.core.alerts.alert import AlertEvent, Change
+from fluence_costwatch.core.alerts.drift_findings import judge_drift
+from fluence_costwatch.core.alerts.findings import Severity
+from fluence_costwatch.core.alerts.self_monitoring import judge_finding_out
+from fluence_costwatch.core.billing.reconciliation import Against, drift_of
 from fluence_costwatch.core.resources import Generation
-from fluence_costwatch.core.self_monitoring import judge_finding_out
 from fluence_costwatch.cycle import Around, Turn, run_cycle
 from fluence_costwatch.deleting import Carried, carry_out_due
 from fluence_costwatch.errors import CostwatchError, FluenceError, FluenceUnavailable

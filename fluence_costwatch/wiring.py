@@ -10,11 +10,11 @@ from typing import Final
 
 from fluence_costwatch.assessment import Policy
 from fluence_costwatch.config import AccountSettings, Settings
-from fluence_costwatch.core import judging
+from fluence_costwatch.core.alerts import judging
+from fluence_costwatch.core.billing.history import Judgement
 from fluence_costwatch.core.epochs import EpochGrid
-from fluence_costwatch.core.history import Judgement
 from fluence_costwatch.core.resources import Generation
-from fluence_costwatch.core.views import Watched, WatchedAccount, patience_of
+from fluence_costwatch.core.views.fleet import Watched, WatchedAccount, patience_of
 from fluence_costwatch.cycle import Watching
 from fluence_costwatch.deleting import Terms
 from fluence_costwatch.errors import FluenceUnavailable

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from fluence_costwatch.core.alerting import AlertStep, next_alerts
-from fluence_costwatch.core.alerts import Alert, AlertEvent, AlertState, Silence
-from fluence_costwatch.core.findings import Ending, Finding, Judged, Severity, Telling
+from fluence_costwatch.core.alerts.alert import Alert, AlertEvent, AlertState, Silence
+from fluence_costwatch.core.alerts.alerting import AlertStep, next_alerts
+from fluence_costwatch.core.alerts.findings import Ending, Finding, Judged, Severity, Telling
 
 NOW = datetime(2026, 3, 3, 12, tzinfo=UTC)
 REPEAT = timedelta(hours=24)

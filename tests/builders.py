@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from fluence_costwatch.core.billing.history import Basis, Charge, Judgement, Reason, Snapshot
 from fluence_costwatch.core.epochs import Span
-from fluence_costwatch.core.history import Basis, Charge, Judgement, Reason, Snapshot
 from fluence_costwatch.core.money import Usd
 from fluence_costwatch.core.resources import Generation, Identity, Kind, Per, Resource
 

@@ -19,7 +19,7 @@ from urllib.request import Request, urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from fluence_costwatch.core.ledger import charged_total, uncertain_total
+from fluence_costwatch.core.billing.ledger import charged_total, uncertain_total
 from fluence_costwatch.store import open_reading
 from tests.eventually import eventually
 from tests.servers.marketplace import KEY, Books, Marketplace

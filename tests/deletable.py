@@ -9,15 +9,15 @@ from decimal import Decimal
 from itertools import count
 from typing import Any
 
-from fluence_costwatch.core.deletions import Deletion, DeletionPolicy, DeletionState, Ground, Mode, Transition
-from fluence_costwatch.core.grounds import Situation
-from fluence_costwatch.core.guards import Examined, FreshList
-from fluence_costwatch.core.idleness import IdleClock, IdleVerdict, Reading
+from fluence_costwatch.core.deletion.deletions import Deletion, DeletionPolicy, DeletionState, Ground, Mode, Transition
+from fluence_costwatch.core.deletion.grounds import Situation
+from fluence_costwatch.core.deletion.guards import Examined, FreshList
+from fluence_costwatch.core.deletion.planning import Planned, plan
+from fluence_costwatch.core.deletion.protection import Keeping
+from fluence_costwatch.core.idle.idleness import IdleClock, IdleVerdict, Reading
+from fluence_costwatch.core.idle.rules import Action, Condition, Rule, Signal
 from fluence_costwatch.core.known import KnownResource
-from fluence_costwatch.core.planning import Planned, plan
-from fluence_costwatch.core.protection import Keeping
 from fluence_costwatch.core.resources import Generation, Identity, Resource
-from fluence_costwatch.core.rules import Action, Condition, Rule, Signal
 from fluence_costwatch.ports import ResourceRecord
 from tests.known import at, known_resource
 

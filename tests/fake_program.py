@@ -20,15 +20,16 @@ from fluence_costwatch.cli.program import (
     SimulateOptions,
     Subject,
 )
-from fluence_costwatch.core import spending, views
-from fluence_costwatch.core.alert_views import AlertsView
-from fluence_costwatch.core.budget_views import BudgetsView, ForecastView
-from fluence_costwatch.core.deletion_views import DeletionsView
-from fluence_costwatch.core.idle_views import ExplainView, IdleView
-from fluence_costwatch.core.reconciled import ReconcileView, Skipped
-from fluence_costwatch.core.reconciliation import Comparison
-from fluence_costwatch.core.spending import By, CalendarView, ExportRow, SpendView
-from fluence_costwatch.core.views import StatusView, VmsView, Watched
+from fluence_costwatch.core.alerts.alert_views import AlertsView
+from fluence_costwatch.core.billing.reconciled import ReconcileView, Skipped
+from fluence_costwatch.core.billing.reconciliation import Comparison
+from fluence_costwatch.core.budgets.budget_views import BudgetsView, ForecastView
+from fluence_costwatch.core.deletion.deletion_views import DeletionsView
+from fluence_costwatch.core.idle.idle_views import ExplainView, IdleView
+from fluence_costwatch.core.views import fleet as views
+from fluence_costwatch.core.views import spending
+from fluence_costwatch.core.views.fleet import StatusView, VmsView, Watched
+from fluence_costwatch.core.views.spending import By, CalendarView, ExportRow, SpendView
 from fluence_costwatch.ports import Backup
 from tests.known import NOW, Facts, watched
 

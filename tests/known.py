@@ -8,12 +8,12 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any
 
+from fluence_costwatch.core.billing.history import Basis, Charge, ResourceState, Snapshot, Verdict
+from fluence_costwatch.core.billing.metering import is_metered
 from fluence_costwatch.core.epochs import EpochGrid, Span
-from fluence_costwatch.core.history import Basis, Charge, ResourceState, Snapshot, Verdict
-from fluence_costwatch.core.metering import is_metered
 from fluence_costwatch.core.money import Usd
 from fluence_costwatch.core.resources import Generation, Identity, Kind, Per, Resource
-from fluence_costwatch.core.views import Watched, WatchedAccount
+from fluence_costwatch.core.views.fleet import Watched, WatchedAccount
 from fluence_costwatch.errors import UnknownName
 from fluence_costwatch.ports import (
     AccountRecord,

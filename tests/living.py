@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from fluence_costwatch.core.deletions import Deletion, DeletionState
-from fluence_costwatch.core.idleness import Reading
+from fluence_costwatch.core.deletion.deletions import Deletion, DeletionState
+from fluence_costwatch.core.idle.idleness import Reading
+from fluence_costwatch.core.idle.rules import Action, Condition, Rule, Signal
 from fluence_costwatch.core.resources import Identity, Resource
-from fluence_costwatch.core.rules import Action, Condition, Rule, Signal
 from fluence_costwatch.deleting import Carried, carry_out_due, next_wake
 from fluence_costwatch.ports import Deleter
 from tests.rig import NoSignals, Rig

@@ -12,19 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from fluence_costwatch.assessment import Policy
-from fluence_costwatch.core import judging
-from fluence_costwatch.core.alerts import Alert
-from fluence_costwatch.core.deletions import Deletion, DeletionPolicy
+from fluence_costwatch.core.alerts import judging
+from fluence_costwatch.core.alerts.alert import Alert
+from fluence_costwatch.core.billing.history import Charge, Judgement, ResourceState
+from fluence_costwatch.core.billing.ledger import spent_total, uncertain_total
+from fluence_costwatch.core.billing.metering import is_metered
+from fluence_costwatch.core.deletion.deletions import Deletion, DeletionPolicy
 from fluence_costwatch.core.epochs import EpochGrid
-from fluence_costwatch.core.history import Charge, Judgement, ResourceState
-from fluence_costwatch.core.idleness import Reading as SignalReading
-from fluence_costwatch.core.ledger import spent_total, uncertain_total
-from fluence_costwatch.core.messages import Message
-from fluence_costwatch.core.metering import is_metered
-from fluence_costwatch.core.outbox import Attempt
+from fluence_costwatch.core.idle.idleness import Reading as SignalReading
+from fluence_costwatch.core.idle.rules import Condition
+from fluence_costwatch.core.messages.message import Message
+from fluence_costwatch.core.messages.outbox import Attempt
 from fluence_costwatch.core.resources import Generation, Identity, Resource
-from fluence_costwatch.core.rules import Condition
-from fluence_costwatch.core.views import Watched, WatchedAccount
+from fluence_costwatch.core.views.fleet import Watched, WatchedAccount
 from fluence_costwatch.cycle import Around, Turn, Watching, run_cycle
 from fluence_costwatch.deleting import Carried, Terms, carry_out_due, note_accepted
 from fluence_costwatch.delivery import deliver

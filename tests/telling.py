@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from fluence_costwatch.core.alerts import Alert, AlertEvent, AlertState, Change
-from fluence_costwatch.core.findings import Severity, Telling, fingerprint_of
-from fluence_costwatch.core.messages import Message
-from fluence_costwatch.core.outbox import Attempt, Delivery, OutboxRow
+from fluence_costwatch.core.alerts.alert import Alert, AlertEvent, AlertState, Change
+from fluence_costwatch.core.alerts.findings import Severity, Telling, fingerprint_of
+from fluence_costwatch.core.messages.message import Message
+from fluence_costwatch.core.messages.outbox import Attempt, Delivery, OutboxRow
 from tests.builders import at
 
 NOW = at("2026-03-03 12:00")

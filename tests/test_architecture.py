@@ -310,7 +310,7 @@ def test_the_import_check_refuses(module: str, source: str) -> None:
 
 ALLOWED = (
     ("core.money", "from __future__ import annotations\nfrom collections.abc import Iterator", "what computes"),
-    ("core.ledger", "from fluence_costwatch.core.money import Usd\nfrom . import epochs", "core in core"),
+    ("core.billing.ledger", "from fluence_costwatch.core.money import Usd\nfrom . import epochs", "core in core"),
     ("web.page", "from fluence_costwatch.ports import Store\nfrom starlette.routing import Route", "its own library"),
     ("web.page", "from fluence_costwatch import __version__, errors", "the version"),
     ("daemon", "from fluence_costwatch.store import Store\nimport apscheduler.events", "all of it in the daemon"),

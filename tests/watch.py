@@ -8,9 +8,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from fluence_costwatch.core.epochs import EpochGrid
-from fluence_costwatch.core.findings import Finding
-from fluence_costwatch.core.history import (
+from fluence_costwatch.core.alerts.findings import Finding
+from fluence_costwatch.core.billing.history import (
     Charge,
     History,
     Judgement,
@@ -21,7 +20,8 @@ from fluence_costwatch.core.history import (
     Verdict,
     added_at,
 )
-from fluence_costwatch.core.ledger import charged_total, doubts_of, remember, retire, uncertain_total
+from fluence_costwatch.core.billing.ledger import charged_total, doubts_of, remember, retire, uncertain_total
+from fluence_costwatch.core.epochs import EpochGrid
 from fluence_costwatch.core.money import Usd, total
 from fluence_costwatch.core.resources import Generation, Kind, Per, Resource
 

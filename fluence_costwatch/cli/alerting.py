@@ -13,11 +13,11 @@ from fluence_costwatch.cli.program import Program, SilencesView, Subject
 from fluence_costwatch.cli.reading import AsJson
 from fluence_costwatch.cli.tables import Column
 from fluence_costwatch.cli.texts import counted, full_moment, moment
-from fluence_costwatch.core import shapes, told_shapes
-from fluence_costwatch.core.alert_views import AlertsView, AlertView
-from fluence_costwatch.core.alerts import AlertState, Silence
-from fluence_costwatch.core.findings import Severity
+from fluence_costwatch.core.alerts.alert import AlertState, Silence
+from fluence_costwatch.core.alerts.alert_views import AlertsView, AlertView
+from fluence_costwatch.core.alerts.findings import Severity
 from fluence_costwatch.core.untrusted import printable
+from fluence_costwatch.core.views import shapes, told_shapes
 
 
 def add_to(app: typer.Typer, program: Program) -> None:

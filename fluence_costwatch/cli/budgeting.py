@@ -15,9 +15,9 @@ from fluence_costwatch.cli.program import Program
 from fluence_costwatch.cli.reading import AsJson
 from fluence_costwatch.cli.tables import Column
 from fluence_costwatch.cli.texts import NOTHING, full_moment, moment, money
-from fluence_costwatch.core import shapes
-from fluence_costwatch.core.budget_views import AccountForecast, BudgetsView, ForecastView
-from fluence_costwatch.core.budgets import BudgetStatus
+from fluence_costwatch.core.budgets.budget import BudgetStatus
+from fluence_costwatch.core.budgets.budget_views import AccountForecast, BudgetsView, ForecastView
+from fluence_costwatch.core.views import shapes
 
 EXCEEDED: Final = 10
 

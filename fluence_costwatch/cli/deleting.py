@@ -13,11 +13,11 @@ from fluence_costwatch.cli.output import Output
 from fluence_costwatch.cli.program import ROLLED_BACK, Program
 from fluence_costwatch.cli.reading import AsJson
 from fluence_costwatch.cli.texts import counted, full_moment, label, moment, money
-from fluence_costwatch.core import shapes, told_shapes
-from fluence_costwatch.core.deletion_views import DeletionsView
-from fluence_costwatch.core.deletions import AWAITING, Deletion
-from fluence_costwatch.core.savings import saving_of
+from fluence_costwatch.core.deletion.deletion_views import DeletionsView
+from fluence_costwatch.core.deletion.deletions import AWAITING, Deletion
+from fluence_costwatch.core.deletion.savings import saving_of
 from fluence_costwatch.core.untrusted import printable
+from fluence_costwatch.core.views import shapes, told_shapes
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="A deletion's id, as deletions shows it.")]
 Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why; kept with the deletion.")]

@@ -15,9 +15,9 @@ from fluence_costwatch.cli.arguments import parse_moment
 from fluence_costwatch.cli.output import Output
 from fluence_costwatch.cli.program import Program
 from fluence_costwatch.cli.reading import OfAccount, Since, Until
-from fluence_costwatch.core.shapes import EXPORT_COLUMNS, export_row
-from fluence_costwatch.core.spending import ExportRow
 from fluence_costwatch.core.untrusted import printable
+from fluence_costwatch.core.views.shapes import EXPORT_COLUMNS, export_row
+from fluence_costwatch.core.views.spending import ExportRow
 
 # A cell that begins with one of these is run as a formula by spreadsheets.
 _FORMULAS: Final = ("=", "+", "-", "@")

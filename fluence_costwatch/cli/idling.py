@@ -15,12 +15,12 @@ from fluence_costwatch.cli.output import Output
 from fluence_costwatch.cli.program import Program
 from fluence_costwatch.cli.reading import AsJson
 from fluence_costwatch.cli.texts import NOTHING, counted, full_moment, label, long_span, moment, money
-from fluence_costwatch.core import shapes
-from fluence_costwatch.core.idle_views import ExplainView, IdleView, RuleVerdict
-from fluence_costwatch.core.idleness import IdleVerdict
+from fluence_costwatch.core.idle.idle_views import ExplainView, IdleView, RuleVerdict
+from fluence_costwatch.core.idle.idleness import IdleVerdict
+from fluence_costwatch.core.idle.rules import Action
 from fluence_costwatch.core.money import ZERO, total
-from fluence_costwatch.core.rules import Action
 from fluence_costwatch.core.untrusted import printable
+from fluence_costwatch.core.views import shapes
 
 Vm = Annotated[str, typer.Argument(metavar="VM", help="Its id, ACCOUNT/ID, or a name that no other has.")]
 

@@ -23,15 +23,15 @@ from fluence_costwatch.cli.texts import (
     span,
     uncertain,
 )
-from fluence_costwatch.core.history import Presence
+from fluence_costwatch.core.alerts.waste import Ground, Waste
+from fluence_costwatch.core.billing.history import Presence
+from fluence_costwatch.core.budgets.outlook import Outlook
+from fluence_costwatch.core.budgets.runway import Runway
 from fluence_costwatch.core.money import total
-from fluence_costwatch.core.outlook import Outlook
 from fluence_costwatch.core.resources import Kind, Per
-from fluence_costwatch.core.runway import Runway
-from fluence_costwatch.core.spending import By, CalendarView, SpendView
 from fluence_costwatch.core.untrusted import printable
-from fluence_costwatch.core.views import AccountStatus, StatusView, VmsView, VmView
-from fluence_costwatch.core.waste import Ground, Waste
+from fluence_costwatch.core.views.fleet import AccountStatus, StatusView, VmsView, VmView
+from fluence_costwatch.core.views.spending import By, CalendarView, SpendView
 
 _MOST_CHARGES: Final = 50
 _MOST_WASTE: Final = 10

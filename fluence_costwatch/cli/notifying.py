@@ -13,10 +13,10 @@ from fluence_costwatch.cli.reading import AsJson
 from fluence_costwatch.cli.running import show_check_line
 from fluence_costwatch.cli.tables import Column
 from fluence_costwatch.cli.texts import full_moment, moment
-from fluence_costwatch.core import told_shapes
-from fluence_costwatch.core.messages import Message, Section
-from fluence_costwatch.core.outbox import Delivery, OutboxRow
+from fluence_costwatch.core.messages.message import Message, Section
+from fluence_costwatch.core.messages.outbox import Delivery, OutboxRow
 from fluence_costwatch.core.untrusted import printable
+from fluence_costwatch.core.views import told_shapes
 
 _STATES: Final = {Delivery.UNCONFIRMED: "unconfirmed", Delivery.DEAD: "given up"}
 

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from fluence_costwatch.cli.tables import Column, lines
 from fluence_costwatch.core.untrusted import printable
-from fluence_costwatch.core.views import View
+from fluence_costwatch.core.views.fleet import View
 
 T = TypeVar("T")
 

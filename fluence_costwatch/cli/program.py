@@ -9,16 +9,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
-from fluence_costwatch.core.alert_views import AlertsView
-from fluence_costwatch.core.alerts import Silence
-from fluence_costwatch.core.budget_views import BudgetsView, ForecastView
-from fluence_costwatch.core.deletion_views import DeletionsView
-from fluence_costwatch.core.idle_views import ExplainView, IdleView
-from fluence_costwatch.core.messages import Message
-from fluence_costwatch.core.outbox import OutboxRow
-from fluence_costwatch.core.reconciled import ReconcileView
-from fluence_costwatch.core.spending import By, CalendarView, ExportRow, SpendView
-from fluence_costwatch.core.views import StatusView, View, VmsView
+from fluence_costwatch.core.alerts.alert import Silence
+from fluence_costwatch.core.alerts.alert_views import AlertsView
+from fluence_costwatch.core.billing.reconciled import ReconcileView
+from fluence_costwatch.core.budgets.budget_views import BudgetsView, ForecastView
+from fluence_costwatch.core.deletion.deletion_views import DeletionsView
+from fluence_costwatch.core.idle.idle_views import ExplainView, IdleView
+from fluence_costwatch.core.messages.message import Message
+from fluence_costwatch.core.messages.outbox import OutboxRow
+from fluence_costwatch.core.views.fleet import StatusView, View, VmsView
+from fluence_costwatch.core.views.spending import By, CalendarView, ExportRow, SpendView
 from fluence_costwatch.ports import Backup
 
 ROLLED_BACK: Final = (

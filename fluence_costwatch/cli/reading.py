@@ -10,8 +10,8 @@ from fluence_costwatch.cli import layouts
 from fluence_costwatch.cli.arguments import parse_moment
 from fluence_costwatch.cli.output import Output
 from fluence_costwatch.cli.program import Program
-from fluence_costwatch.core import shapes
-from fluence_costwatch.core.spending import By
+from fluence_costwatch.core.views import shapes
+from fluence_costwatch.core.views.spending import By
 
 STALE: Final = 5
 

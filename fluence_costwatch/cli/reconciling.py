@@ -13,11 +13,11 @@ from fluence_costwatch.cli.program import Program
 from fluence_costwatch.cli.reading import AsJson, OfAccount
 from fluence_costwatch.cli.tables import Column
 from fluence_costwatch.cli.texts import counted, label, moment, money
-from fluence_costwatch.core import shapes
+from fluence_costwatch.core.billing.reconciled import ReconcileView
+from fluence_costwatch.core.billing.reconciliation import Against, Believed, Comparison
 from fluence_costwatch.core.money import total
-from fluence_costwatch.core.reconciled import ReconcileView
-from fluence_costwatch.core.reconciliation import Against, Believed, Comparison
 from fluence_costwatch.core.untrusted import printable
+from fluence_costwatch.core.views import shapes
 
 _MOST_DAYS: Final = 366
 _NUMBERS: Final = {

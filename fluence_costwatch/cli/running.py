@@ -20,7 +20,7 @@ from fluence_costwatch.cli.program import (
     SimulateOptions,
 )
 from fluence_costwatch.core.untrusted import printable
-from fluence_costwatch.core.views import ANSWERED
+from fluence_costwatch.core.views.fleet import ANSWERED
 from fluence_costwatch.errors import FluenceError
 
 AllowDelete = Annotated[

@@ -17,7 +17,7 @@ from fluence_costwatch.config.reading import (
     read_table,
     without,
 )
-from fluence_costwatch.core.budgets import Budget, Window
+from fluence_costwatch.core.budgets.budget import Budget, Window
 from fluence_costwatch.core.selectors import Selector
 
 _FORECASTS: Final = (Decimal(1),)

@@ -13,10 +13,10 @@ from fluence_costwatch.config.problems import Findings, dotted, shown
 from fluence_costwatch.config.reading import account_names, mapping, read_inner, read_table, without
 from fluence_costwatch.config.settings import AccountSettings, TargetSettings
 from fluence_costwatch.config.values import AUTO, GPU
-from fluence_costwatch.core.deletions import DeletionPolicy, Mode, Protection
+from fluence_costwatch.core.alerts.findings import Severity
+from fluence_costwatch.core.deletion.deletions import DeletionPolicy, Mode, Protection
 from fluence_costwatch.core.epochs import UTC_HOURS
-from fluence_costwatch.core.findings import Severity
-from fluence_costwatch.core.outbox import Route
+from fluence_costwatch.core.messages.outbox import Route
 
 _PREPAID: Final = ("vms-v2", "vms-v3", AUTO)
 

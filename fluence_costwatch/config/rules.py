@@ -20,8 +20,8 @@ from fluence_costwatch.config.reading import (
 )
 from fluence_costwatch.config.settings import SignalSettings
 from fluence_costwatch.config.values import word_of
+from fluence_costwatch.core.idle.rules import Action, Condition, Rule, Signal
 from fluence_costwatch.core.resources import Kind
-from fluence_costwatch.core.rules import Action, Condition, Rule, Signal
 
 _CONDITIONS: Final = dict(tables.CONDITIONS)
 _NEVER_DELETED: Final = (Kind.STORAGE, Kind.PUBLIC_IP)

@@ -10,11 +10,11 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from fluence_costwatch.config.secret import Secret
-from fluence_costwatch.core.budgets import Budget
-from fluence_costwatch.core.deletions import DeletionPolicy
+from fluence_costwatch.core.budgets.budget import Budget
+from fluence_costwatch.core.deletion.deletions import DeletionPolicy
+from fluence_costwatch.core.idle.rules import Rule
+from fluence_costwatch.core.messages.outbox import QuietHours, Route
 from fluence_costwatch.core.money import Usd
-from fluence_costwatch.core.outbox import QuietHours, Route
-from fluence_costwatch.core.rules import Rule
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StrictBool, S
 
 from fluence_costwatch.config import addresses, amounts, values
 from fluence_costwatch.config.durations import parse_duration
-from fluence_costwatch.core.budgets import Window
-from fluence_costwatch.core.deletions import IfMissed, Mode
-from fluence_costwatch.core.findings import Severity
+from fluence_costwatch.core.alerts.findings import Severity
+from fluence_costwatch.core.budgets.budget import Window
+from fluence_costwatch.core.deletion.deletions import IfMissed, Mode
+from fluence_costwatch.core.idle.rules import Action, Match, Signal
+from fluence_costwatch.core.messages.outbox import DigestEvery
 from fluence_costwatch.core.money import Usd
-from fluence_costwatch.core.outbox import DigestEvery
-from fluence_costwatch.core.rules import Action, Match, Signal
 
 Duration = Annotated[timedelta, PlainValidator(parse_duration)]
 Anchor = Annotated[time, PlainValidator(values.parse_anchor)]

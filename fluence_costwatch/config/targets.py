@@ -18,7 +18,7 @@ from fluence_costwatch.config.reading import (
     read_table,
 )
 from fluence_costwatch.config.settings import NotifySettings, TargetSettings
-from fluence_costwatch.core.outbox import QuietHours, Route
+from fluence_costwatch.core.messages.outbox import QuietHours, Route
 
 
 def read_targets(

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from zoneinfo import ZoneInfo, available_timezones
 
 from fluence_costwatch.config.problems import listed, nearest, shown
-from fluence_costwatch.core.findings import KINDS
+from fluence_costwatch.core.alerts.findings import KINDS
 from fluence_costwatch.core.resources import Kind
 
 GPU: Final = "gpu"

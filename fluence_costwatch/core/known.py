@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
-from fluence_costwatch.core.history import Charge, ResourceState
+from fluence_costwatch.core.billing.history import Charge, ResourceState
 from fluence_costwatch.core.money import Usd
 from fluence_costwatch.core.resources import Generation, Identity, Resource
 

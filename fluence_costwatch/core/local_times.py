@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Final
 
-from fluence_costwatch.core.outbox import QuietHours
+from fluence_costwatch.core.messages.outbox import QuietHours
 
 _DAY: Final = timedelta(days=1)
 _SECOND: Final = timedelta(seconds=1)

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from fluence_costwatch.core.deletions import Deletion
+from fluence_costwatch.core.deletion.deletions import Deletion
 from fluence_costwatch.core.resources import Generation, Kind
 from fluence_costwatch.errors import FluenceRefused, FluenceUnavailable, FluenceUnexpected
 from fluence_costwatch.fluence.connection import NOT_FOUND, Connection

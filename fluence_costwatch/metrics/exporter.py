@@ -13,11 +13,11 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from fluence_costwatch.core import budgeting
-from fluence_costwatch.core.budgets import Budget
-from fluence_costwatch.core.outbox import Delivery
-from fluence_costwatch.core.rules import Rule
-from fluence_costwatch.core.views import Watched, whole_view
+from fluence_costwatch.core.budgets import budgeting
+from fluence_costwatch.core.budgets.budget import Budget
+from fluence_costwatch.core.idle.rules import Rule
+from fluence_costwatch.core.messages.outbox import Delivery
+from fluence_costwatch.core.views.fleet import Watched, whole_view
 from fluence_costwatch.metrics.families import account_families, money_families, process_families, resource_families
 from fluence_costwatch.metrics.judged_families import (
     alert_families,

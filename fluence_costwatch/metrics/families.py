@@ -9,11 +9,11 @@ from typing import Final
 
 from prometheus_client.metrics_core import Metric
 
+from fluence_costwatch.core.alerts.waste import Ground
 from fluence_costwatch.core.money import total
 from fluence_costwatch.core.resources import Per
 from fluence_costwatch.core.untrusted import printable
-from fluence_costwatch.core.views import AccountStatus, StatusView, VmView
-from fluence_costwatch.core.waste import Ground
+from fluence_costwatch.core.views.fleet import AccountStatus, StatusView, VmView
 from fluence_costwatch.metrics.samples import RESOURCE, counter, dollars, gauge
 from fluence_costwatch.metrics.tallies import REASONS, Counts
 

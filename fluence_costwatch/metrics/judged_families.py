@@ -9,18 +9,18 @@ from typing import Final
 
 from prometheus_client.metrics_core import Metric
 
-from fluence_costwatch.core.alerts import Alert, AlertState
-from fluence_costwatch.core.budgets import BudgetStatus
-from fluence_costwatch.core.deletions import Deletion, DeletionState
-from fluence_costwatch.core.findings import KINDS, SEVERITIES
-from fluence_costwatch.core.history import Presence
-from fluence_costwatch.core.idleness import IdleVerdict
-from fluence_costwatch.core.idling import Clocks, standing_verdict
+from fluence_costwatch.core.alerts.alert import Alert, AlertState
+from fluence_costwatch.core.alerts.findings import KINDS, SEVERITIES
+from fluence_costwatch.core.billing.history import Presence
+from fluence_costwatch.core.budgets.budget import BudgetStatus
+from fluence_costwatch.core.deletion.deletions import Deletion, DeletionState
+from fluence_costwatch.core.deletion.savings import savings
+from fluence_costwatch.core.idle.idleness import IdleVerdict
+from fluence_costwatch.core.idle.idling import Clocks, standing_verdict
+from fluence_costwatch.core.idle.rules import Rule
 from fluence_costwatch.core.known import KnownResource
-from fluence_costwatch.core.outbox import Delivery, OutboxRow
+from fluence_costwatch.core.messages.outbox import Delivery, OutboxRow
 from fluence_costwatch.core.resources import Identity
-from fluence_costwatch.core.rules import Rule
-from fluence_costwatch.core.savings import savings
 from fluence_costwatch.metrics.samples import RESOURCE, counter, dollars, gauge
 from fluence_costwatch.metrics.tallies import Counts
 

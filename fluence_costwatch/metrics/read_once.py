@@ -7,13 +7,13 @@ from datetime import datetime
 from functools import cached_property
 from typing import Protocol
 
-from fluence_costwatch.core.alerts import Alert
-from fluence_costwatch.core.deletions import Deletion
-from fluence_costwatch.core.history import Presence
-from fluence_costwatch.core.idling import Clocks
+from fluence_costwatch.core.alerts.alert import Alert
+from fluence_costwatch.core.billing.history import Presence
+from fluence_costwatch.core.deletion.deletions import Deletion
+from fluence_costwatch.core.idle.idling import Clocks
 from fluence_costwatch.core.known import Known, KnownAccount, KnownBalance, KnownCharge, KnownResource, KnownTopUp
+from fluence_costwatch.core.messages.outbox import Delivery, OutboxRow
 from fluence_costwatch.core.money import Usd
-from fluence_costwatch.core.outbox import Delivery, OutboxRow
 from fluence_costwatch.core.resources import Identity
 
 

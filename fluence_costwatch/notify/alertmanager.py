@@ -7,7 +7,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from fluence_costwatch.core.alerts import Alert, AlertState
+from fluence_costwatch.core.alerts.alert import Alert, AlertState
 from fluence_costwatch.core.untrusted import printable
 from fluence_costwatch.errors import CostwatchError
 from fluence_costwatch.http_client import HttpClient, HttpFailure

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Final
 
-from fluence_costwatch.core.findings import Severity
-from fluence_costwatch.core.messages import Message
-from fluence_costwatch.core.outbox import Attempt
+from fluence_costwatch.core.alerts.findings import Severity
+from fluence_costwatch.core.messages.message import Message
+from fluence_costwatch.core.messages.outbox import Attempt
 from fluence_costwatch.core.untrusted import printable
 from fluence_costwatch.notify.channels import Channel, UnusableTarget, channel_of, said_by_apprise
 from fluence_costwatch.notify.layouts import escaping, texts

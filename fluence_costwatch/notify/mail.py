@@ -23,8 +23,8 @@ from email.policy import SMTP
 from email.utils import format_datetime
 from typing import Any, Final
 
-from fluence_costwatch.core.messages import Message
-from fluence_costwatch.core.outbox import Attempt
+from fluence_costwatch.core.messages.message import Message
+from fluence_costwatch.core.messages.outbox import Attempt
 from fluence_costwatch.notify.channels import Channel
 from fluence_costwatch.notify.layouts.cutting import Limits, fitted
 from fluence_costwatch.notify.layouts.html import html_mail

@@ -11,10 +11,10 @@ from decimal import Decimal
 from threading import Lock
 from typing import Any, Final
 
-from fluence_costwatch.core.idleness import Reading
+from fluence_costwatch.core.idle.idleness import Reading
+from fluence_costwatch.core.idle.rules import NOT_MACHINES, Condition, Signal
+from fluence_costwatch.core.messages.wording import span
 from fluence_costwatch.core.resources import Identity, Resource
-from fluence_costwatch.core.rules import NOT_MACHINES, Condition, Signal
-from fluence_costwatch.core.wording import span
 from fluence_costwatch.http_client import HttpClient, HttpFailure
 from fluence_costwatch.signals.addresses import NoAddress, exporter_url, where_of
 from fluence_costwatch.signals.exposition import Unreadable, counters_in

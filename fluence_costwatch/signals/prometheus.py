@@ -11,9 +11,9 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from fluence_costwatch.core.idleness import Reading
+from fluence_costwatch.core.idle.idleness import Reading
+from fluence_costwatch.core.idle.rules import NOT_MACHINES, Condition, Match
 from fluence_costwatch.core.resources import Identity, Resource
-from fluence_costwatch.core.rules import NOT_MACHINES, Condition, Match
 from fluence_costwatch.signals.addresses import address_of
 
 _PORT: Final = re.compile(r":[0-9]{1,5}\Z")

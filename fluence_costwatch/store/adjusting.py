@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects.sqlite import insert
 
-from fluence_costwatch.core.history import Charge, Reason, Step
+from fluence_costwatch.core.billing.history import Charge, Reason, Step
 from fluence_costwatch.core.resources import Identity
 from fluence_costwatch.errors import StoreError
 from fluence_costwatch.store.rows import Row, charge_of, charge_values

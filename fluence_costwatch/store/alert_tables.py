@@ -11,9 +11,9 @@ from typing import Final
 
 from sqlalchemy import Column, Index, Table, Text, UniqueConstraint, literal_column
 
-from fluence_costwatch.core.alerts import AlertState
-from fluence_costwatch.core.findings import Severity, Telling
-from fluence_costwatch.core.outbox import Delivery
+from fluence_costwatch.core.alerts.alert import AlertState
+from fluence_costwatch.core.alerts.findings import Severity, Telling
+from fluence_costwatch.core.messages.outbox import Delivery
 from fluence_costwatch.store.json_types import Pairs
 from fluence_costwatch.store.message_text import MessageText
 from fluence_costwatch.store.schema import metadata

@@ -8,8 +8,8 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, or_, select
 
-from fluence_costwatch.core.alerts import Alert, AlertState, Silence
-from fluence_costwatch.core.findings import Telling
+from fluence_costwatch.core.alerts.alert import Alert, AlertState, Silence
+from fluence_costwatch.core.alerts.findings import Telling
 from fluence_costwatch.store.alert_tables import NOT_RESOLVED, TOLD_ONCE, alerts, silences
 from fluence_costwatch.store.records import OnConnection, put, record_of, values_of
 from fluence_costwatch.store.schema import cycles

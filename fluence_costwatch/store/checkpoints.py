@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Table, select
 from sqlalchemy.dialects import sqlite
 
-from fluence_costwatch.core.history import History
+from fluence_costwatch.core.billing.history import History
 from fluence_costwatch.core.resources import Identity
 from fluence_costwatch.store.rows import list_of, list_values, state_of, state_values
 from fluence_costwatch.store.schema import checkpoints, lists, states

@@ -18,8 +18,8 @@ from __future__ import annotations
 
 from sqlalchemy import Column, ForeignKey, Index, Table, Text
 
-from fluence_costwatch.core.deletions import DeletionState, Ground, Mode
-from fluence_costwatch.core.idleness import IdleVerdict
+from fluence_costwatch.core.deletion.deletions import DeletionState, Ground, Mode
+from fluence_costwatch.core.idle.idleness import IdleVerdict
 from fluence_costwatch.core.resources import Generation, Kind
 from fluence_costwatch.store.json_types import Buckets, Names
 from fluence_costwatch.store.schema import metadata

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Select, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from fluence_costwatch.core.deletions import Deletion, DeletionState, Transition
+from fluence_costwatch.core.deletion.deletions import Deletion, DeletionState, Transition
 from fluence_costwatch.store.deletion_tables import deletions, transitions
 from fluence_costwatch.store.records import OnConnection, record_of, values_of
 

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Select, select
 
-from fluence_costwatch.core.history import History, ResourceState
+from fluence_costwatch.core.billing.history import History, ResourceState
 from fluence_costwatch.store.remembered import STATE, state_from
 from fluence_costwatch.store.rows import list_of
 from fluence_costwatch.store.schema import NOT_GONE, accounts, listed, lists, resources, states

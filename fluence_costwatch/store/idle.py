@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.dialects.sqlite import insert
 
-from fluence_costwatch.core.idleness import IdleClock
+from fluence_costwatch.core.idle.idleness import IdleClock
 from fluence_costwatch.core.resources import Identity
 from fluence_costwatch.ports import Heartbeat
 from fluence_costwatch.store.deletion_tables import heartbeats, idle_clocks

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.sqlite import insert
 
-from fluence_costwatch.core.deletions import Kept, Lease, Veto
+from fluence_costwatch.core.deletion.deletions import Kept, Lease, Veto
 from fluence_costwatch.core.resources import Identity
 from fluence_costwatch.store.deletion_tables import kept, leases, released, vetoes
 from fluence_costwatch.store.records import OnConnection, identity_of, is_of, put, record_of, values_of

@@ -8,8 +8,8 @@ from typing import Final
 
 from sqlalchemy import Connection, func, select
 
-from fluence_costwatch.core.history import Basis
-from fluence_costwatch.core.metering import is_metered
+from fluence_costwatch.core.billing.history import Basis
+from fluence_costwatch.core.billing.metering import is_metered
 from fluence_costwatch.core.money import Usd
 from fluence_costwatch.core.resources import Generation, Identity
 from fluence_costwatch.store.rows import Row

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from sqlalchemy import Dialect
 
-from fluence_costwatch.core.findings import Severity
-from fluence_costwatch.core.messages import Chart, Message, Section, Table
+from fluence_costwatch.core.alerts.findings import Severity
+from fluence_costwatch.core.messages.message import Chart, Message, Section, Table
 from fluence_costwatch.core.money import Usd
 from fluence_costwatch.errors import StoreError
 from fluence_costwatch.store.types import Written, compact

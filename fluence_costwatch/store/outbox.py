@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Select, delete, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from fluence_costwatch.core.outbox import Attempt, Delivery, Draft, OutboxRow
+from fluence_costwatch.core.messages.outbox import Attempt, Delivery, Draft, OutboxRow
 from fluence_costwatch.store.alert_tables import outbox
 from fluence_costwatch.store.records import OnConnection, record_of
 

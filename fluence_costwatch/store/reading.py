@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, and_, func, select
 
-from fluence_costwatch.core.history import Presence, Snapshot, Verdict
+from fluence_costwatch.core.billing.history import Presence, Snapshot, Verdict
 from fluence_costwatch.core.money import Usd
 from fluence_costwatch.core.resources import Generation, Identity, Kind
 from fluence_costwatch.ports import (

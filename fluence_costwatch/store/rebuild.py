@@ -8,8 +8,8 @@ from dataclasses import fields
 
 from sqlalchemy import Connection, select
 
-from fluence_costwatch.core.history import Charge, History, ListState, ResourceState
-from fluence_costwatch.core.ledger import charged_total
+from fluence_costwatch.core.billing.history import Charge, History, ListState, ResourceState
+from fluence_costwatch.core.billing.ledger import charged_total
 from fluence_costwatch.core.money import ZERO, Usd
 from fluence_costwatch.core.resources import Identity
 from fluence_costwatch.store.checkpoints import load_checkpoints

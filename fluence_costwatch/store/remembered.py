@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Column, ColumnElement, TypeDecorator, type_coerce
 from sqlalchemy.dialects import sqlite
 
-from fluence_costwatch.core.history import Presence, ResourceState
+from fluence_costwatch.core.billing.history import Presence, ResourceState
 from fluence_costwatch.core.resources import Generation, Identity, Resource
 from fluence_costwatch.store.rows import resource_of, state_of
 from fluence_costwatch.store.schema import details, states, versions

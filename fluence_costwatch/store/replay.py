@@ -11,8 +11,8 @@ from itertools import groupby
 
 from sqlalchemy import Connection, select
 
-from fluence_costwatch.core.history import Charge, History, Presence, Reason, Step
-from fluence_costwatch.core.ledger import adjust, remember, retire
+from fluence_costwatch.core.billing.history import Charge, History, Presence, Reason, Step
+from fluence_costwatch.core.billing.ledger import adjust, remember, retire
 from fluence_costwatch.core.resources import Identity
 from fluence_costwatch.store.checkpoints import load_checkpoints
 from fluence_costwatch.store.rows import charge_of

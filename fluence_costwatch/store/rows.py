@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from fluence_costwatch.core.billing.history import Charge, Judgement, ListState, ResourceState
 from fluence_costwatch.core.epochs import Span
-from fluence_costwatch.core.history import Charge, Judgement, ListState, ResourceState
 from fluence_costwatch.core.resources import Generation, Identity, Kind, Per, Resource, Specs
 from fluence_costwatch.store.types import compact, grid_of, grid_text, micros_at, micros_of, moment_at
 

@@ -27,7 +27,7 @@ from typing import Final
 
 from sqlalchemy import Column, ForeignKey, Index, LargeBinary, MetaData, Table, Text, UniqueConstraint, literal_column
 
-from fluence_costwatch.core.history import Basis, Phase, Presence, Reason, Verdict
+from fluence_costwatch.core.billing.history import Basis, Phase, Presence, Reason, Verdict
 from fluence_costwatch.core.resources import Generation, Kind
 from fluence_costwatch.store.json_types import Ids
 from fluence_costwatch.store.types import (

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, or_, select
 
-from fluence_costwatch.core.history import Snapshot, Verdict
+from fluence_costwatch.core.billing.history import Snapshot, Verdict
 from fluence_costwatch.core.resources import Resource
 from fluence_costwatch.errors import UnknownName
 from fluence_costwatch.store.rows import Row, judgement_of, resource_of

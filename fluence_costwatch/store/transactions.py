@@ -11,7 +11,7 @@ from datetime import date, datetime
 from sqlalchemy import Connection, bindparam, delete, func, select, tuple_, update
 from sqlalchemy.dialects.sqlite import Insert, insert
 
-from fluence_costwatch.core.history import Charge, History, ListState, Snapshot, Step, Verdict
+from fluence_costwatch.core.billing.history import Charge, History, ListState, Snapshot, Step, Verdict
 from fluence_costwatch.core.resources import Generation, Resource
 from fluence_costwatch.ports import BalanceEntry, CycleRecord, ReportedCharge, TopUp
 from fluence_costwatch.store.adjusting import newest_snapshot, note_adjustments, refuse_second_adjustments

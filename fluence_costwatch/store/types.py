@@ -15,8 +15,8 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import BigInteger, Dialect, Integer, Text, TypeDecorator
 from sqlalchemy.types import TypeEngine
 
+from fluence_costwatch.core.billing.history import Cause, Doubt, Reason, Settling
 from fluence_costwatch.core.epochs import ORIGIN, EpochGrid, Span
-from fluence_costwatch.core.history import Cause, Doubt, Reason, Settling
 from fluence_costwatch.core.money import Usd
 
 V = TypeVar("V")

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from fluence_costwatch.core.history import Basis, Charge, seen_last
-from fluence_costwatch.core.ledger import is_at_least, spent_total, uncertain_total
-from fluence_costwatch.core.metering import open_charge
+from fluence_costwatch.core.billing.history import Basis, Charge, seen_last
+from fluence_costwatch.core.billing.ledger import is_at_least, spent_total, uncertain_total
+from fluence_costwatch.core.billing.metering import open_charge
+from fluence_costwatch.core.budgets.runway import Flow, Stair, runway_of
 from fluence_costwatch.core.resources import Generation, Kind, Resource
-from fluence_costwatch.core.runway import Flow, Stair, runway_of
 from tests.docs.markdown import Block, blocks_of, section_of
 from tests.watch import DAY, DAY_0, OTHER, Watch, day, usd, vm
 

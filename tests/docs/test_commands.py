@@ -13,7 +13,7 @@ from fluence_costwatch import errors
 from fluence_costwatch.cli.app import build_app
 from fluence_costwatch.cli.budgeting import EXCEEDED
 from fluence_costwatch.cli.reading import STALE
-from fluence_costwatch.core.views import ANSWERED
+from fluence_costwatch.core.views.fleet import ANSWERED
 from fluence_costwatch.errors import CostwatchError
 from fluence_costwatch.metrics.tallies import REASONS
 from tests.docs.markdown import ROOT, rows_of, section_of, text_of

@@ -8,11 +8,11 @@ import tomllib
 import pytest
 
 from fluence_costwatch.config import tables
-from fluence_costwatch.core.budgets import Window
-from fluence_costwatch.core.deletions import DeletionPolicy, DeletionState, Ground, Mode
-from fluence_costwatch.core.findings import KINDS
-from fluence_costwatch.core.idleness import IdleVerdict
-from fluence_costwatch.core.rules import Signal
+from fluence_costwatch.core.alerts.findings import KINDS
+from fluence_costwatch.core.budgets.budget import Window
+from fluence_costwatch.core.deletion.deletions import DeletionPolicy, DeletionState, Ground, Mode
+from fluence_costwatch.core.idle.idleness import IdleVerdict
+from fluence_costwatch.core.idle.rules import Signal
 from fluence_costwatch.notify.channels import SEVERAL, problems_of
 from tests.docs.markdown import anchors_of, blocks_of, prose_of, rows_of, section_of, text_of
 

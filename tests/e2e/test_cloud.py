@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from fluence_costwatch.core.history import Presence
-from fluence_costwatch.core.outlook import outlook_of
-from fluence_costwatch.core.reconciliation import Against, drift_of
+from fluence_costwatch.core.alerts.waste import Ground, waste_in
+from fluence_costwatch.core.billing.history import Presence
+from fluence_costwatch.core.billing.reconciliation import Against, drift_of
+from fluence_costwatch.core.budgets.outlook import outlook_of
 from fluence_costwatch.core.resources import Generation, Kind
-from fluence_costwatch.core.waste import Ground, waste_in
 from fluence_costwatch.reconcile import adjustments_of, apply_adjustments, reconcile
 from tests.rig import Rig, rig
 from tests.servers.marketplace import CloudIds

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from fluence_costwatch.config import load
-from fluence_costwatch.core.deletions import Mode
+from fluence_costwatch.core.deletion.deletions import Mode
 from fluence_costwatch.demo_config import Tempo, write_configuration
 from tests.docs.markdown import blocks_of
 from tests.docs.session import missing_from

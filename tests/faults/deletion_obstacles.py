@@ -13,12 +13,12 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from fluence_costwatch.core.alerts import Silence
-from fluence_costwatch.core.deletions import Kept, Lease, Mode, Protection
-from fluence_costwatch.core.findings import fingerprint_of
+from fluence_costwatch.core.alerts.alert import Silence
+from fluence_costwatch.core.alerts.findings import fingerprint_of
+from fluence_costwatch.core.deletion.deletions import Kept, Lease, Mode, Protection
+from fluence_costwatch.core.deletion.vetoes import vetoed
+from fluence_costwatch.core.idle.rules import Action
 from fluence_costwatch.core.money import Usd
-from fluence_costwatch.core.rules import Action
-from fluence_costwatch.core.vetoes import vetoed
 from fluence_costwatch.store import open_beside
 from tests.faults.deletion_scene import (
     BY_BUDGET,

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from fluence_costwatch.config import Settings, load
-from fluence_costwatch.core.budgets import Budget, Window
-from fluence_costwatch.core.deletions import Deletion, DeletionPolicy, Mode
-from fluence_costwatch.core.findings import Severity
-from fluence_costwatch.core.idleness import Reading
+from fluence_costwatch.core.alerts.findings import Severity
+from fluence_costwatch.core.budgets.budget import Budget, Window
+from fluence_costwatch.core.deletion.deletions import Deletion, DeletionPolicy, Mode
+from fluence_costwatch.core.idle.idleness import Reading
+from fluence_costwatch.core.idle.rules import Action, Condition, Rule, Signal
+from fluence_costwatch.core.messages.outbox import Route
 from fluence_costwatch.core.money import Usd
-from fluence_costwatch.core.outbox import Route
 from fluence_costwatch.core.resources import Generation, Identity, Resource
-from fluence_costwatch.core.rules import Action, Condition, Rule, Signal
 from fluence_costwatch.core.selectors import Selector
 from fluence_costwatch.deleting import Carried
 from fluence_costwatch.ports import Signals

@@ -25,15 +25,15 @@ from itertools import count
 from pathlib import Path
 
 from fluence_costwatch.assessment import Policy
-from fluence_costwatch.core.deletions import Deletion, DeletionPolicy, DeletionState, Mode, Protection
+from fluence_costwatch.core.alerts.findings import Severity
+from fluence_costwatch.core.billing.history import Judgement
+from fluence_costwatch.core.deletion.deletions import Deletion, DeletionPolicy, DeletionState, Mode, Protection
+from fluence_costwatch.core.deletion.vetoes import vetoed
 from fluence_costwatch.core.epochs import EpochGrid
-from fluence_costwatch.core.findings import Severity
-from fluence_costwatch.core.history import Judgement
-from fluence_costwatch.core.idleness import Reading as SignalReading
-from fluence_costwatch.core.outbox import Delivery, OutboxRow, Route
+from fluence_costwatch.core.idle.idleness import Reading as SignalReading
+from fluence_costwatch.core.idle.rules import Action, Condition, Rule, Signal
+from fluence_costwatch.core.messages.outbox import Delivery, OutboxRow, Route
 from fluence_costwatch.core.resources import Generation, Identity, Resource
-from fluence_costwatch.core.rules import Action, Condition, Rule, Signal
-from fluence_costwatch.core.vetoes import vetoed
 from fluence_costwatch.cycle import Watching, run_cycle
 from fluence_costwatch.deleting import carry_out_due, note_accepted
 from fluence_costwatch.delivery import deliver

@@ -21,23 +21,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fluence_costwatch.core import judging
-from fluence_costwatch.core.alerting import is_told
-from fluence_costwatch.core.alerts import Alert, AlertState
-from fluence_costwatch.core.budgets import Budget, Window
-from fluence_costwatch.core.composing import RESOLVED_TAG
+from fluence_costwatch.core.alerts import judging
+from fluence_costwatch.core.alerts.alert import Alert, AlertState
+from fluence_costwatch.core.alerts.alerting import is_told
+from fluence_costwatch.core.alerts.findings import Severity, Telling
+from fluence_costwatch.core.billing.history import Judgement
+from fluence_costwatch.core.budgets.budget import Budget, Window
 from fluence_costwatch.core.epochs import EpochGrid
-from fluence_costwatch.core.findings import Severity, Telling
-from fluence_costwatch.core.history import Judgement
-from fluence_costwatch.core.idleness import Reading as SignalReading
-from fluence_costwatch.core.messages import Message
+from fluence_costwatch.core.idle.idleness import Reading as SignalReading
+from fluence_costwatch.core.idle.rules import Condition, Rule, Signal
+from fluence_costwatch.core.messages.composing import RESOLVED_TAG
+from fluence_costwatch.core.messages.message import Message
+from fluence_costwatch.core.messages.outbox import Attempt, Delivery, DigestEvery, OutboxRow, Route
+from fluence_costwatch.core.messages.routing import routes_of
+from fluence_costwatch.core.messages.wording import sentence
 from fluence_costwatch.core.money import Usd
-from fluence_costwatch.core.outbox import Attempt, Delivery, DigestEvery, OutboxRow, Route
 from fluence_costwatch.core.resources import Generation, Identity, Resource
-from fluence_costwatch.core.routing import routes_of
-from fluence_costwatch.core.rules import Condition, Rule, Signal
 from fluence_costwatch.core.selectors import Selector
-from fluence_costwatch.core.wording import sentence
 from fluence_costwatch.cycle import Around, Watching, run_cycle
 from fluence_costwatch.delivery import Unrecorded, deliver
 from fluence_costwatch.errors import FluenceError

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fluence_costwatch.core.history import Presence
+from fluence_costwatch.core.billing.history import Presence
 from fluence_costwatch.core.resources import Generation
 from fluence_costwatch.cycle import Turn
 from fluence_costwatch.simulator.misbehaviour import KINDS

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fluence_costwatch.core.deletions import DeletionState
+from fluence_costwatch.core.deletion.deletions import DeletionState
 from tests.faults.deletion_scene import IDLE, MINUTE, prepared, rented
 
 

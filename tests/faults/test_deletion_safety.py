@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from fluence_costwatch.core.deletions import DeletionState, Mode
-from fluence_costwatch.core.outbox import Delivery
-from fluence_costwatch.core.vetoes import approved
+from fluence_costwatch.core.deletion.deletions import DeletionState, Mode
+from fluence_costwatch.core.deletion.vetoes import approved
+from fluence_costwatch.core.messages.outbox import Delivery
 from fluence_costwatch.errors import ConfigInvalid, DatabaseInUse
 from fluence_costwatch.store import open_store
 from tests.faults.deletion_obstacles import OBSTACLES, Obstacle, When, by_command, veto

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from fluence_costwatch.config import Settings, load
-from fluence_costwatch.core.composing import compose
-from fluence_costwatch.core.outbox import Delivery
+from fluence_costwatch.core.messages.composing import compose
+from fluence_costwatch.core.messages.outbox import Delivery
 from fluence_costwatch.delivery import nothing_more
 from fluence_costwatch.mailroom import Mailroom
 from fluence_costwatch.metrics.tallies import Tallies

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from fluence_costwatch.core.findings import Severity
-from fluence_costwatch.core.outbox import Delivery, Route
+from fluence_costwatch.core.alerts.findings import Severity
+from fluence_costwatch.core.idle.rules import Condition, Rule, Signal
+from fluence_costwatch.core.messages.outbox import Delivery, Route
 from fluence_costwatch.core.resources import Generation
-from fluence_costwatch.core.rules import Condition, Rule, Signal
 from fluence_costwatch.notify.apprise_targets import AppriseNotifier
 from tests.daemon_process import PATIENCE_SECONDS, Account, DaemonProcess
 from tests.eventually import eventually

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from fluence_costwatch.core.outbox import Route
+from fluence_costwatch.core.messages.outbox import Route
 from tests.faults.deletion_scene import HOUR, IDLE, MINUTE, scene
 
 

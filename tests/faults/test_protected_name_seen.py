@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from fluence_costwatch.core.deletions import Protection
+from fluence_costwatch.core.deletion.deletions import Protection
 from tests.faults.deletion_scene import EXECUTE, IDLE, MINUTE, prepared
 
 

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 from urllib.request import Request, urlopen
 
 from fluence_costwatch.acts import StoredActs
-from fluence_costwatch.core.deletions import Deletion, DeletionState
+from fluence_costwatch.core.deletion.deletions import Deletion, DeletionState
 from fluence_costwatch.web.health import Health
 from fluence_costwatch.web.server import WebServer
 from tests.faults.deletion_scene import IDLE, Scene, configured, scene

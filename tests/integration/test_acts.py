@@ -20,10 +20,10 @@ import pytest
 
 from fluence_costwatch.acts import StoredActs
 from fluence_costwatch.config import Settings, load
-from fluence_costwatch.core.deletions import Deletion, DeletionState, Ground, Mode, Transition, moved
-from fluence_costwatch.core.heartbeats import heartbeat_token, owner_of
+from fluence_costwatch.core.deletion.deletions import Deletion, DeletionState, Ground, Mode, Transition, moved
+from fluence_costwatch.core.deletion.vetoes import token_of
+from fluence_costwatch.core.idle.heartbeats import heartbeat_token, owner_of
 from fluence_costwatch.core.resources import Generation, Identity
-from fluence_costwatch.core.vetoes import token_of
 from fluence_costwatch.deleting import carry_out_due
 from fluence_costwatch.errors import StoreError
 from fluence_costwatch.ports import Deleter, Heartbeat, Store, Transaction

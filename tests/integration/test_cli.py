@@ -15,10 +15,10 @@ from typer.testing import CliRunner, Result
 from fluence_costwatch import __version__
 from fluence_costwatch.cli.app import build_app
 from fluence_costwatch.cli.program import CheckLine, DemoOptions, Looked, SimulateOptions
+from fluence_costwatch.core.billing.history import Basis, Cause, Doubt, Presence
 from fluence_costwatch.core.epochs import Span
-from fluence_costwatch.core.history import Basis, Cause, Doubt, Presence
 from fluence_costwatch.core.money import Usd
-from fluence_costwatch.core.spending import By
+from fluence_costwatch.core.views.spending import By
 from fluence_costwatch.errors import ConfigInvalid, DatabaseMissing, FluenceRefused
 from tests.fake_program import FakeProgram
 from tests.known import NOW, Facts, at, known_account, known_charge, known_resource, watched

@@ -15,22 +15,22 @@ from typer.testing import CliRunner, Result
 
 from fluence_costwatch.cli.app import build_app
 from fluence_costwatch.cli.program import CheckLine, Heartbeat, OutboxView, Period, ReportView, SilencesView, Subject
-from fluence_costwatch.core.alert_views import AlertsView, AlertView
-from fluence_costwatch.core.alerts import AlertState, Silence
-from fluence_costwatch.core.budget_views import budgets_view, forecast_view
-from fluence_costwatch.core.budgets import Budget, Window
-from fluence_costwatch.core.deletion_views import deletions_view
-from fluence_costwatch.core.deletions import Deletion, DeletionState, Ground, Mode, Transition
-from fluence_costwatch.core.findings import Severity
-from fluence_costwatch.core.idle_views import ExplainView, IdleView, RuleVerdict
-from fluence_costwatch.core.idleness import IdleVerdict
-from fluence_costwatch.core.leases import Term
-from fluence_costwatch.core.messages import Message, Section, Table
+from fluence_costwatch.core.alerts.alert import AlertState, Silence
+from fluence_costwatch.core.alerts.alert_views import AlertsView, AlertView
+from fluence_costwatch.core.alerts.findings import Severity
+from fluence_costwatch.core.budgets.budget import Budget, Window
+from fluence_costwatch.core.budgets.budget_views import budgets_view, forecast_view
+from fluence_costwatch.core.deletion.deletion_views import deletions_view
+from fluence_costwatch.core.deletion.deletions import Deletion, DeletionState, Ground, Mode, Transition
+from fluence_costwatch.core.idle.idle_views import ExplainView, IdleView, RuleVerdict
+from fluence_costwatch.core.idle.idleness import IdleVerdict
+from fluence_costwatch.core.idle.leases import Term
+from fluence_costwatch.core.idle.rules import Action
+from fluence_costwatch.core.messages.message import Message, Section, Table
+from fluence_costwatch.core.messages.outbox import Delivery
 from fluence_costwatch.core.money import Usd
-from fluence_costwatch.core.outbox import Delivery
 from fluence_costwatch.core.resources import Generation, Identity, Kind
-from fluence_costwatch.core.rules import Action
-from fluence_costwatch.core.views import vm_view
+from fluence_costwatch.core.views.fleet import vm_view
 from fluence_costwatch.errors import CannotBeDone
 from tests.fake_program import FakeProgram
 from tests.known import NOW, Facts, at, known_account, known_charge, known_resource, watched

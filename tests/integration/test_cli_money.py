@@ -12,10 +12,10 @@ from rich.cells import cell_len
 from typer.testing import CliRunner, Result
 
 from fluence_costwatch.cli.app import build_app
+from fluence_costwatch.core.billing.reconciled import Skipped
+from fluence_costwatch.core.billing.reconciliation import Against, Believed, Comparison
 from fluence_costwatch.core.epochs import Span
 from fluence_costwatch.core.money import Usd
-from fluence_costwatch.core.reconciled import Skipped
-from fluence_costwatch.core.reconciliation import Against, Believed, Comparison
 from fluence_costwatch.core.resources import Kind
 from fluence_costwatch.errors import FluenceRefused
 from fluence_costwatch.ports import TopUp

@@ -17,8 +17,8 @@ from typer.testing import CliRunner, Result
 from fluence_costwatch.acts import StoredActs
 from fluence_costwatch.cli.app import build_app
 from fluence_costwatch.config import load
-from fluence_costwatch.core.deletions import Deletion, DeletionState, Ground, Mode, Transition
-from fluence_costwatch.core.outbox import Attempt, Delivery, Draft
+from fluence_costwatch.core.deletion.deletions import Deletion, DeletionState, Ground, Mode, Transition
+from fluence_costwatch.core.messages.outbox import Attempt, Delivery, Draft
 from fluence_costwatch.core.resources import Generation, Identity, Kind
 from fluence_costwatch.deciding import login_name
 from fluence_costwatch.errors import UnknownName, UnusableOption

@@ -33,12 +33,12 @@ from fluence_costwatch.config import (
     parse_duration,
 )
 from fluence_costwatch.config.tables import CONDITIONS, LISTS, SECTIONS, ProtectTable, SelectTable, Table
-from fluence_costwatch.core.budgets import Budget, Window
-from fluence_costwatch.core.deletions import DeletionPolicy, IfMissed, Mode, Protection
-from fluence_costwatch.core.findings import Severity
+from fluence_costwatch.core.alerts.findings import Severity
+from fluence_costwatch.core.budgets.budget import Budget, Window
+from fluence_costwatch.core.deletion.deletions import DeletionPolicy, IfMissed, Mode, Protection
+from fluence_costwatch.core.idle.rules import Action, Condition, Match, Rule, Signal
+from fluence_costwatch.core.messages.outbox import DigestEvery, QuietHours, Route
 from fluence_costwatch.core.money import Usd
-from fluence_costwatch.core.outbox import DigestEvery, QuietHours, Route
-from fluence_costwatch.core.rules import Action, Condition, Match, Rule, Signal
 from fluence_costwatch.core.selectors import Selector
 from fluence_costwatch.errors import ConfigInvalid
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from fluence_costwatch.core.deletions import DeletionPolicy, DeletionState, IfMissed, Mode
-from fluence_costwatch.core.findings import Severity
-from fluence_costwatch.core.outbox import Route
+from fluence_costwatch.core.alerts.findings import Severity
+from fluence_costwatch.core.deletion.deletions import DeletionPolicy, DeletionState, IfMissed, Mode
+from fluence_costwatch.core.messages.outbox import Route
 from fluence_costwatch.core.resources import Generation
-from fluence_costwatch.core.views import Watched, WatchedAccount
+from fluence_costwatch.core.views.fleet import Watched, WatchedAccount
 from tests.living import Life, Scripted, idle_rule
 from tests.rig import Rig, a_policy, rig
 

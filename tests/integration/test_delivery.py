@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from fluence_costwatch.core.composing import compose
-from fluence_costwatch.core.delivery_findings import WATCHED_STATES, delivery_findings
-from fluence_costwatch.core.digest import digests
-from fluence_costwatch.core.findings import Severity
-from fluence_costwatch.core.messages import Message
-from fluence_costwatch.core.outbox import Attempt, Delivery, DigestEvery, Draft, OutboxRow, Route
+from fluence_costwatch.core.alerts.delivery_findings import WATCHED_STATES, delivery_findings
+from fluence_costwatch.core.alerts.findings import Severity
+from fluence_costwatch.core.messages.composing import compose
+from fluence_costwatch.core.messages.digest import digests
+from fluence_costwatch.core.messages.message import Message
+from fluence_costwatch.core.messages.outbox import Attempt, Delivery, DigestEvery, Draft, OutboxRow, Route
 from fluence_costwatch.delivery import deliver
 from fluence_costwatch.ports import Transaction
 from fluence_costwatch.store import SqliteStore, open_store

@@ -14,17 +14,17 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from fluence_costwatch.core.alerts import Alert, AlertState
-from fluence_costwatch.core.budgets import Budget, Window
-from fluence_costwatch.core.deletions import Deletion, DeletionState
+from fluence_costwatch.core.alerts.alert import Alert, AlertState
+from fluence_costwatch.core.alerts.findings import KINDS, SEVERITIES, Severity
+from fluence_costwatch.core.billing.history import Cause, Doubt, Presence
+from fluence_costwatch.core.budgets.budget import Budget, Window
+from fluence_costwatch.core.deletion.deletions import Deletion, DeletionState
 from fluence_costwatch.core.epochs import Span
-from fluence_costwatch.core.findings import KINDS, SEVERITIES, Severity
-from fluence_costwatch.core.history import Cause, Doubt, Presence
-from fluence_costwatch.core.idleness import IdleClock, IdleVerdict
+from fluence_costwatch.core.idle.idleness import IdleClock, IdleVerdict
+from fluence_costwatch.core.idle.rules import Condition, Rule, Signal
+from fluence_costwatch.core.messages.outbox import Delivery, Draft, OutboxRow
 from fluence_costwatch.core.money import Usd
-from fluence_costwatch.core.outbox import Delivery, Draft, OutboxRow
 from fluence_costwatch.core.resources import Identity, Kind
-from fluence_costwatch.core.rules import Condition, Rule, Signal
 from fluence_costwatch.core.selectors import Selector
 from fluence_costwatch.core.untrusted import printable
 from fluence_costwatch.metrics.exporter import Exporter, no_drift

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fluence_costwatch.core.deletions import Deletion, DeletionState, Ground, Mode
+from fluence_costwatch.core.deletion.deletions import Deletion, DeletionState, Ground, Mode
 from fluence_costwatch.core.resources import Generation, Identity, Kind
 from fluence_costwatch.errors import FluenceError, FluenceRefused, FluenceUnavailable, FluenceUnexpected
 from fluence_costwatch.fluence import FluenceCloud

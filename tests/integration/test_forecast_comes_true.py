@@ -11,13 +11,13 @@ from fractions import Fraction
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from fluence_costwatch.core.budgeting import statuses
-from fluence_costwatch.core.budgets import Budget, BudgetStatus, Window
-from fluence_costwatch.core.history import Charge, Judgement
-from fluence_costwatch.core.metering import is_metered
+from fluence_costwatch.core.billing.history import Charge, Judgement
+from fluence_costwatch.core.billing.metering import is_metered
+from fluence_costwatch.core.budgets.budget import Budget, BudgetStatus, Window
+from fluence_costwatch.core.budgets.budgeting import statuses
 from fluence_costwatch.core.resources import Generation
 from fluence_costwatch.core.selectors import Selector
-from fluence_costwatch.core.views import Watched, WatchedAccount
+from fluence_costwatch.core.views.fleet import Watched, WatchedAccount
 from fluence_costwatch.cycle import Watching
 from fluence_costwatch.fluence import FluenceCloud
 from tests.rig import Rig, rig

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from fluence_costwatch.core.alerts import Alert, AlertState
-from fluence_costwatch.core.findings import Severity, Telling
+from fluence_costwatch.core.alerts.alert import Alert, AlertState
+from fluence_costwatch.core.alerts.findings import Severity, Telling
 from fluence_costwatch.notify.alertmanager import Alertmanager
 from fluence_costwatch.notify.dead_man import ping
 from tests.builders import at

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fluence_costwatch.core.outbox import Attempt
+from fluence_costwatch.core.messages.outbox import Attempt
 from fluence_costwatch.notify.apprise_targets import AppriseNotifier
 from fluence_costwatch.notify.channels import SEVERAL, problems_of
 from tests.builders import at

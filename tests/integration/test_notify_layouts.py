@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fluence_costwatch.core.messages import Message
+from fluence_costwatch.core.messages.message import Message
 from fluence_costwatch.notify.layouts import escaping, texts
 from fluence_costwatch.notify.layouts.cutting import Limits, fitted
 from fluence_costwatch.notify.layouts.html import html_mail

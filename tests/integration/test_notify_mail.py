@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fluence_costwatch.core.outbox import Attempt
+from fluence_costwatch.core.messages.outbox import Attempt
 from fluence_costwatch.notify.apprise_targets import AppriseNotifier
 from tests.builders import at
 from tests.servers.messages import ATTACKS, hostile, many, usual

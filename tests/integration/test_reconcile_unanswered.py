@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 
-from fluence_costwatch.core.reconciliation import Against, Believed
+from fluence_costwatch.core.billing.reconciliation import Against, Believed
 from fluence_costwatch.core.resources import Generation
 from fluence_costwatch.errors import FluenceUnavailable
 from fluence_costwatch.ports import BalanceEntry, Billing, Permissions, ReportedCharge, TopUp

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from fluence_costwatch.core.deletions import DeletionPolicy, DeletionState, Mode, Protection
-from fluence_costwatch.core.findings import Severity
-from fluence_costwatch.core.outbox import Route
+from fluence_costwatch.core.alerts.findings import Severity
+from fluence_costwatch.core.deletion.deletions import DeletionPolicy, DeletionState, Mode, Protection
+from fluence_costwatch.core.deletion.savings import Saving, saving_of, savings
+from fluence_costwatch.core.deletion.vetoes import vetoed
+from fluence_costwatch.core.messages.outbox import Route
 from fluence_costwatch.core.resources import Generation
-from fluence_costwatch.core.savings import Saving, saving_of, savings
-from fluence_costwatch.core.vetoes import vetoed
-from fluence_costwatch.core.views import Watched, WatchedAccount
+from fluence_costwatch.core.views.fleet import Watched, WatchedAccount
 from fluence_costwatch.store import open_beside
 from tests.living import Life, Scripted, idle_rule
 from tests.rig import Rig, a_policy, rig

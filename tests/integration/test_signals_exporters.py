@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from fluence_costwatch.core.idleness import Reading
+from fluence_costwatch.core.idle.idleness import Reading
+from fluence_costwatch.core.idle.rules import Condition, Signal
 from fluence_costwatch.core.resources import Identity, Kind, Resource
-from fluence_costwatch.core.rules import Condition, Signal
 from fluence_costwatch.signals import MachineSignals
 from fluence_costwatch.signals.addresses import NoAddress, exporter_url
 from tests.builders import at, resource

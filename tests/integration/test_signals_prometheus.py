@@ -10,9 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from fluence_costwatch.core.idleness import Reading
+from fluence_costwatch.core.idle.idleness import Reading
+from fluence_costwatch.core.idle.rules import Condition, Match, Signal
 from fluence_costwatch.core.resources import Resource
-from fluence_costwatch.core.rules import Condition, Match, Signal
 from fluence_costwatch.signals import MachineSignals
 from tests.builders import at, resource
 from tests.servers.exporters import Answer, exporters

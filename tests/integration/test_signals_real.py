@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from fluence_costwatch.core.idleness import IdleClock, IdleVerdict
-from fluence_costwatch.core.idling import next_clocks
+from fluence_costwatch.core.idle.idleness import IdleClock, IdleVerdict
+from fluence_costwatch.core.idle.idling import next_clocks
+from fluence_costwatch.core.idle.rules import Condition, Rule, Signal
 from fluence_costwatch.core.resources import Identity
-from fluence_costwatch.core.rules import Condition, Rule, Signal
 from fluence_costwatch.ports import ResourceRecord
 from fluence_costwatch.signals import MachineSignals
 from tests.eventually import eventually

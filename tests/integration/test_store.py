@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from fluence_costwatch.core.epochs import EpochGrid, Span
-from fluence_costwatch.core.history import (
+from fluence_costwatch.core.billing.history import (
     Basis,
     Charge,
     History,
@@ -23,7 +22,8 @@ from fluence_costwatch.core.history import (
     Step,
     Verdict,
 )
-from fluence_costwatch.core.ledger import remember
+from fluence_costwatch.core.billing.ledger import remember
+from fluence_costwatch.core.epochs import EpochGrid, Span
 from fluence_costwatch.core.resources import Generation, Resource, Specs
 from fluence_costwatch.errors import StoreError, UnknownName
 from fluence_costwatch.ports import CycleRecord

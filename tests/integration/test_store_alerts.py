@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from fluence_costwatch.core.alerts import Alert, AlertState, Silence
-from fluence_costwatch.core.findings import Severity, Telling
-from fluence_costwatch.core.idleness import IdleClock, IdleVerdict
+from fluence_costwatch.core.alerts.alert import Alert, AlertState, Silence
+from fluence_costwatch.core.alerts.findings import Severity, Telling
+from fluence_costwatch.core.idle.idleness import IdleClock, IdleVerdict
 from fluence_costwatch.core.resources import Generation, Identity
 from fluence_costwatch.ports import CycleRecord, Heartbeat
 from fluence_costwatch.store import SqliteStore, open_beside, open_store

@@ -14,10 +14,19 @@ from typing import Any
 
 import pytest
 
-from fluence_costwatch.core.deletions import Deletion, DeletionState, Ground, Kept, Lease, Mode, Transition, Veto
+from fluence_costwatch.core.billing.history import Basis, Charge, History, Reason, Snapshot, Step, Verdict
+from fluence_costwatch.core.billing.ledger import remember
+from fluence_costwatch.core.deletion.deletions import (
+    Deletion,
+    DeletionState,
+    Ground,
+    Kept,
+    Lease,
+    Mode,
+    Transition,
+    Veto,
+)
 from fluence_costwatch.core.epochs import Span
-from fluence_costwatch.core.history import Basis, Charge, History, Reason, Snapshot, Step, Verdict
-from fluence_costwatch.core.ledger import remember
 from fluence_costwatch.core.resources import Generation, Identity, Kind
 from fluence_costwatch.errors import StoreError
 from fluence_costwatch.ports import CycleRecord

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fluence_costwatch.core.billing.history import Basis, Charge, History, Reason, Snapshot, Step, Verdict
+from fluence_costwatch.core.billing.ledger import adjust, charged_total, remember, retire
 from fluence_costwatch.core.epochs import Span
-from fluence_costwatch.core.history import Basis, Charge, History, Reason, Snapshot, Step, Verdict
-from fluence_costwatch.core.ledger import adjust, charged_total, remember, retire
 from fluence_costwatch.core.money import total
 from fluence_costwatch.core.resources import Generation, Identity, Kind, Resource
 from fluence_costwatch.errors import StoreError

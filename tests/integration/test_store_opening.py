@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.pool import QueuePool
 
-from fluence_costwatch.core.history import History, Step, Verdict
+from fluence_costwatch.core.billing.history import History, Step, Verdict
 from fluence_costwatch.errors import DatabaseDamaged, DatabaseInUse, DatabaseMissing, StoreError
 from fluence_costwatch.store import open_reading, open_store, upgrade_database, verify_database
 from fluence_costwatch.store.engine import translated
@@ -29,7 +29,7 @@ NOW = at("2026-03-01 12:00")
 HOLDER = """
 import sys
 from pathlib import Path
-from fluence_costwatch.core.history import Verdict
+from fluence_costwatch.core.billing.history import Verdict
 from fluence_costwatch.store import open_store
 from tests.builders import at, resource, snapshot
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from fluence_costwatch.core.findings import Severity
-from fluence_costwatch.core.messages import Chart, Message, Section, Table
-from fluence_costwatch.core.outbox import Attempt, Delivery, Draft, OutboxRow
+from fluence_costwatch.core.alerts.findings import Severity
+from fluence_costwatch.core.messages.message import Chart, Message, Section, Table
+from fluence_costwatch.core.messages.outbox import Attempt, Delivery, Draft, OutboxRow
 from fluence_costwatch.errors import StoreError
 from fluence_costwatch.store import SqliteStore, open_beside, open_store
 from fluence_costwatch.store.message_text import message_of, message_text

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from fluence_costwatch.core.history import History, Presence, Snapshot, Step, Verdict
-from fluence_costwatch.core.ledger import remember, retire
+from fluence_costwatch.core.billing.history import History, Presence, Snapshot, Step, Verdict
+from fluence_costwatch.core.billing.ledger import remember, retire
 from fluence_costwatch.core.resources import Generation, Identity
 from fluence_costwatch.ports import AccountRecord, CycleRecord
 from fluence_costwatch.store import SqliteStore, open_store

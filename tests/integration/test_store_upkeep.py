@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from fluence_costwatch.core.history import Charge, History, Snapshot, Verdict
-from fluence_costwatch.core.ledger import remember, retire
+from fluence_costwatch.core.billing.history import Charge, History, Snapshot, Verdict
+from fluence_costwatch.core.billing.ledger import remember, retire
 from fluence_costwatch.core.resources import Generation, Resource
 from fluence_costwatch.errors import StoreError
 from fluence_costwatch.ports import CycleRecord

@@ -15,11 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fluence_costwatch.core.alerts import Alert, AlertState, Silence
-from fluence_costwatch.core.deletions import Deletion, DeletionState, Ground, Kept, Lease, Mode, Transition, Veto
-from fluence_costwatch.core.epochs import EpochGrid, Span
-from fluence_costwatch.core.findings import Severity, Telling
-from fluence_costwatch.core.history import (
+from fluence_costwatch.core.alerts.alert import Alert, AlertState, Silence
+from fluence_costwatch.core.alerts.findings import Severity, Telling
+from fluence_costwatch.core.billing.history import (
     Basis,
     Cause,
     Charge,
@@ -36,10 +34,21 @@ from fluence_costwatch.core.history import (
     Step,
     Verdict,
 )
-from fluence_costwatch.core.idleness import IdleClock, IdleVerdict
-from fluence_costwatch.core.messages import Chart, Message, Section, Table
+from fluence_costwatch.core.deletion.deletions import (
+    Deletion,
+    DeletionState,
+    Ground,
+    Kept,
+    Lease,
+    Mode,
+    Transition,
+    Veto,
+)
+from fluence_costwatch.core.epochs import EpochGrid, Span
+from fluence_costwatch.core.idle.idleness import IdleClock, IdleVerdict
+from fluence_costwatch.core.messages.message import Chart, Message, Section, Table
+from fluence_costwatch.core.messages.outbox import Attempt, Delivery, Draft, OutboxRow
 from fluence_costwatch.core.money import Usd
-from fluence_costwatch.core.outbox import Attempt, Delivery, Draft, OutboxRow
 from fluence_costwatch.core.resources import Generation, Identity, Kind, Per, Resource, Specs
 from fluence_costwatch.store import SqliteStore, open_store
 from fluence_costwatch.store.alert_tables import outbox

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from fluence_costwatch.core.alerting import next_alerts
-from fluence_costwatch.core.alerts import AlertEvent, AlertState, Change
-from fluence_costwatch.core.budget_findings import judge_budgets
-from fluence_costwatch.core.budgets import Budget, BudgetStatus, Window
-from fluence_costwatch.core.findings import Ending, Finding, Judged, Severity, Telling
+from fluence_costwatch.core.alerts.alert import AlertEvent, AlertState, Change
+from fluence_costwatch.core.alerts.alerting import next_alerts
+from fluence_costwatch.core.alerts.findings import Ending, Finding, Judged, Severity, Telling
+from fluence_costwatch.core.budgets.budget import Budget, BudgetStatus, Window
+from fluence_costwatch.core.budgets.budget_findings import judge_budgets
 from fluence_costwatch.core.money import ZERO, Usd
 from tests.alerts import REPEAT, Kept, finding
 

@@ -13,9 +13,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fluence_costwatch.core.alerts import Silence
-from fluence_costwatch.core.budgets import Budget, BudgetStatus, Window
-from fluence_costwatch.core.deletions import (
+from fluence_costwatch.core.alerts.alert import Silence
+from fluence_costwatch.core.billing.history import Presence
+from fluence_costwatch.core.budgets.budget import Budget, BudgetStatus, Window
+from fluence_costwatch.core.deletion.deletions import (
     AWAITING,
     Deletion,
     DeletionPolicy,
@@ -28,17 +29,16 @@ from fluence_costwatch.core.deletions import (
     Veto,
     moved,
 )
-from fluence_costwatch.core.grounds import Situation
-from fluence_costwatch.core.guards import Examined, FreshList, deletions_of_a_day, most_of_fleet, refusals
-from fluence_costwatch.core.history import Presence
-from fluence_costwatch.core.idleness import IdleClock, IdleVerdict, Reading
+from fluence_costwatch.core.deletion.grounds import Situation
+from fluence_costwatch.core.deletion.guards import Examined, FreshList, deletions_of_a_day, most_of_fleet, refusals
+from fluence_costwatch.core.deletion.planning import applied, plan
+from fluence_costwatch.core.deletion.protection import Keeping, protection_of
+from fluence_costwatch.core.deletion.timing import is_allowed
+from fluence_costwatch.core.deletion.vetoes import approved, veto_on
+from fluence_costwatch.core.idle.idleness import IdleClock, IdleVerdict, Reading
+from fluence_costwatch.core.idle.rules import Action, Rule
 from fluence_costwatch.core.money import Usd
-from fluence_costwatch.core.planning import applied, plan
-from fluence_costwatch.core.protection import Keeping, protection_of
 from fluence_costwatch.core.resources import Generation, Identity, Kind
-from fluence_costwatch.core.rules import Action, Rule
-from fluence_costwatch.core.timing import is_allowed
-from fluence_costwatch.core.vetoes import approved, veto_on
 from fluence_costwatch.ports import ResourceRecord
 from tests.deletable import CPU, machine
 from tests.known import at

@@ -9,8 +9,8 @@ from typing import cast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fluence_costwatch.core.messages import Message
-from fluence_costwatch.core.outbox import Attempt, Delivery, OutboxRow
+from fluence_costwatch.core.messages.message import Message
+from fluence_costwatch.core.messages.outbox import Attempt, Delivery, OutboxRow
 from fluence_costwatch.delivery import deliver
 from fluence_costwatch.ports import Store
 from tests.telling import FakeStore, ScriptedChannel, row

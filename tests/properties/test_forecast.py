@@ -10,11 +10,11 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fluence_costwatch.core.budgeting import Question, measure, window_of
-from fluence_costwatch.core.budgets import Window
+from fluence_costwatch.core.billing.history import seen_last
+from fluence_costwatch.core.budgets.budget import Window
+from fluence_costwatch.core.budgets.budgeting import Question, measure, window_of
+from fluence_costwatch.core.budgets.forecast import foreseen
 from fluence_costwatch.core.epochs import EpochGrid, first_in_phase_after
-from fluence_costwatch.core.forecast import foreseen
-from fluence_costwatch.core.history import seen_last
 from fluence_costwatch.core.money import total
 from fluence_costwatch.core.resources import Generation, Kind, Resource
 from fluence_costwatch.core.selectors import EVERYTHING, Selector

@@ -11,10 +11,10 @@ from typing import Final
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fluence_costwatch.core.idleness import IdleClock, IdleVerdict, Reading
-from fluence_costwatch.core.idling import next_clocks
+from fluence_costwatch.core.idle.idleness import IdleClock, IdleVerdict, Reading
+from fluence_costwatch.core.idle.idling import next_clocks
+from fluence_costwatch.core.idle.rules import Condition, Rule, Signal
 from fluence_costwatch.core.resources import Identity
-from fluence_costwatch.core.rules import Condition, Rule, Signal
 from fluence_costwatch.ports import ResourceRecord
 from tests.known import at, known_resource
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fluence_costwatch.core.ledger import charged_total
+from fluence_costwatch.core.billing.ledger import charged_total
 from fluence_costwatch.core.money import Usd
 from tests.properties.world import Machine, Policy, Story, stories
 from tests.watch import Watch

@@ -11,8 +11,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fluence_costwatch.core.history import seen_last
-from fluence_costwatch.core.ledger import spent_total, uncertain_total
+from fluence_costwatch.core.billing.history import seen_last
+from fluence_costwatch.core.billing.ledger import spent_total, uncertain_total
 from fluence_costwatch.core.resources import Generation, Per, Resource
 from tests.properties.world import START, looks, minutes
 from tests.watch import Watch, vm

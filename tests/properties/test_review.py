@@ -9,8 +9,8 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fluence_costwatch.core.history import seen_last
-from fluence_costwatch.core.ledger import doubts_of, spent_total
+from fluence_costwatch.core.billing.history import seen_last
+from fluence_costwatch.core.billing.ledger import doubts_of, spent_total
 from fluence_costwatch.core.money import ZERO, Usd
 from fluence_costwatch.core.resources import Generation, Kind, Per, Resource
 from tests.watch import Watch, day, vm

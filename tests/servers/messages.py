@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any, Final
 
-from fluence_costwatch.core.findings import Severity
-from fluence_costwatch.core.messages import Chart, Message, Section, Table
+from fluence_costwatch.core.alerts.findings import Severity
+from fluence_costwatch.core.messages.message import Chart, Message, Section, Table
 from fluence_costwatch.core.money import Usd
 
 USUAL: Final = Message(

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from fluence_costwatch.core.rules import Condition, Signal
+from fluence_costwatch.core.idle.rules import Condition, Signal
 from fluence_costwatch.signals import MachineSignals
 from fluence_costwatch.signals.exposition import counters_in
 from fluence_costwatch.signals.rates import busy_ratio, bytes_per_second

@@ -7,10 +7,10 @@ from decimal import Decimal
 
 import pytest
 
-from fluence_costwatch.core.history import History, Judgement, Snapshot
-from fluence_costwatch.core.ledger import remember
+from fluence_costwatch.core.billing.history import History, Judgement, Snapshot
+from fluence_costwatch.core.billing.ledger import remember
+from fluence_costwatch.core.billing.reconciliation import Believed, against_charges
 from fluence_costwatch.core.money import LARGEST_AMOUNT, LARGEST_PRICE, Usd
-from fluence_costwatch.core.reconciliation import Believed, against_charges
 from fluence_costwatch.core.resources import Generation, Kind, Resource
 from fluence_costwatch.ports import ReportedCharge
 from tests import known

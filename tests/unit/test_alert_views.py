@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from fluence_costwatch.core import shapes
-from fluence_costwatch.core.alert_views import alerts_view
-from fluence_costwatch.core.alerts import AlertState
-from fluence_costwatch.core.findings import Severity
+from fluence_costwatch.core.alerts.alert import AlertState
+from fluence_costwatch.core.alerts.alert_views import alerts_view
+from fluence_costwatch.core.alerts.findings import Severity
+from fluence_costwatch.core.views import shapes
 from tests.alerts import NOW, finding, fired, silence
 from tests.known import Facts, at, known_account, known_resource, watched
 

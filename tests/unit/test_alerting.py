@@ -9,8 +9,8 @@ from decimal import Decimal
 
 import pytest
 
-from fluence_costwatch.core.alerts import Alert, AlertState, Change, Silence
-from fluence_costwatch.core.findings import Finding, Severity, Telling
+from fluence_costwatch.core.alerts.alert import Alert, AlertState, Change, Silence
+from fluence_costwatch.core.alerts.findings import Finding, Severity, Telling
 from tests.alerts import NOW, Kept, finding, fired, silence, step
 
 HOUR = timedelta(hours=1)

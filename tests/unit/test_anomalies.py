@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from fluence_costwatch.core.alerts import Alert
-from fluence_costwatch.core.anomalies import HISTORY, enough_history, judge_anomalies
+from fluence_costwatch.core.alerts.alert import Alert
+from fluence_costwatch.core.alerts.anomalies import HISTORY, enough_history, judge_anomalies
+from fluence_costwatch.core.alerts.findings import Finding, Severity, Telling
+from fluence_costwatch.core.billing.history import Basis, Cause, Charge, Doubt, Presence
 from fluence_costwatch.core.epochs import EpochGrid, Span
-from fluence_costwatch.core.findings import Finding, Severity, Telling
-from fluence_costwatch.core.history import Basis, Cause, Charge, Doubt, Presence
 from fluence_costwatch.core.money import Usd
 from fluence_costwatch.core.resources import Identity
 from fluence_costwatch.ports import ChargeRecord, ResourceRecord

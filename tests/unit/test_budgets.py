@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fluence_costwatch.core import shapes
-from fluence_costwatch.core.alerts import Alert, AlertState
-from fluence_costwatch.core.budget_findings import judge_budgets
-from fluence_costwatch.core.budget_views import budgets_view, forecast_view
-from fluence_costwatch.core.budgeting import statuses, window_of
-from fluence_costwatch.core.budgets import Budget, BudgetStatus, Window
+from fluence_costwatch.core.alerts.alert import Alert, AlertState
+from fluence_costwatch.core.alerts.findings import Finding, Severity, Telling
+from fluence_costwatch.core.billing.history import Cause, Doubt, Presence
+from fluence_costwatch.core.budgets.budget import Budget, BudgetStatus, Window
+from fluence_costwatch.core.budgets.budget_findings import judge_budgets
+from fluence_costwatch.core.budgets.budget_views import budgets_view, forecast_view
+from fluence_costwatch.core.budgets.budgeting import statuses, window_of
 from fluence_costwatch.core.epochs import EpochGrid, Span
-from fluence_costwatch.core.findings import Finding, Severity, Telling
-from fluence_costwatch.core.history import Cause, Doubt, Presence
 from fluence_costwatch.core.selectors import Selector
+from fluence_costwatch.core.views import shapes
 from tests.known import DAY, NOW, Facts, at, known_account, known_charge, known_resource, metered, watched
 from tests.watch import usd
 

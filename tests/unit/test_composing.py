@@ -10,17 +10,17 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from fluence_costwatch.core.alerts import AlertEvent, Change
-from fluence_costwatch.core.budgets import Budget, BudgetStatus, Window
-from fluence_costwatch.core.composing import compose
-from fluence_costwatch.core.context import Context, Driver
-from fluence_costwatch.core.deletions import Deletion, DeletionState, Ground, Mode
-from fluence_costwatch.core.findings import Severity
-from fluence_costwatch.core.messages import Message
-from fluence_costwatch.core.notices import notice_of, notices
-from fluence_costwatch.core.outbox import Draft, QuietHours, Route
+from fluence_costwatch.core.alerts.alert import AlertEvent, Change
+from fluence_costwatch.core.alerts.findings import Severity
+from fluence_costwatch.core.budgets.budget import Budget, BudgetStatus, Window
+from fluence_costwatch.core.deletion.deletions import Deletion, DeletionState, Ground, Mode
+from fluence_costwatch.core.messages.composing import compose
+from fluence_costwatch.core.messages.context import Context, Driver
+from fluence_costwatch.core.messages.message import Message
+from fluence_costwatch.core.messages.notices import notice_of, notices
+from fluence_costwatch.core.messages.outbox import Draft, QuietHours, Route
 from fluence_costwatch.core.resources import Generation, Identity, Kind
-from fluence_costwatch.core.spending import DueCharge
+from fluence_costwatch.core.views.spending import DueCharge
 from tests.builders import at, usd
 from tests.telling import NOW, fired
 

@@ -7,9 +7,9 @@ from typing import Any, cast
 
 import pytest
 
-from fluence_costwatch.core.backoff import pause_after
-from fluence_costwatch.core.delivery_findings import delivery_findings
-from fluence_costwatch.core.outbox import Attempt, Delivery, OutboxRow
+from fluence_costwatch.core.alerts.delivery_findings import delivery_findings
+from fluence_costwatch.core.messages.backoff import pause_after
+from fluence_costwatch.core.messages.outbox import Attempt, Delivery, OutboxRow
 from fluence_costwatch.delivery import Turn, Unrecorded, deliver
 from fluence_costwatch.ports import Store
 from tests.builders import at

@@ -10,12 +10,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from fluence_costwatch.core.context import Context, context_of, daily_spend
-from fluence_costwatch.core.digest import digests, due_digests, last_week, report_message, yesterday
-from fluence_costwatch.core.findings import Severity
+from fluence_costwatch.core.alerts.findings import Severity
 from fluence_costwatch.core.known import Known
-from fluence_costwatch.core.messages import Message
-from fluence_costwatch.core.outbox import DigestEvery, Draft, Route
+from fluence_costwatch.core.messages.context import Context, context_of, daily_spend
+from fluence_costwatch.core.messages.digest import digests, due_digests, last_week, report_message, yesterday
+from fluence_costwatch.core.messages.message import Message
+from fluence_costwatch.core.messages.outbox import DigestEvery, Draft, Route
 from tests.builders import at, usd
 from tests.known import Facts, known_charge, known_resource, watched
 from tests.telling import alert

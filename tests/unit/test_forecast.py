@@ -6,11 +6,11 @@ from decimal import Decimal
 
 import pytest
 
-from fluence_costwatch.core.budgeting import statuses
-from fluence_costwatch.core.budgets import Budget, Window
+from fluence_costwatch.core.billing.history import Basis, Charge, Reason
+from fluence_costwatch.core.budgets.budget import Budget, Window
+from fluence_costwatch.core.budgets.budgeting import statuses
+from fluence_costwatch.core.budgets.forecast import Boundaries, Foreseen, Meter, foreseen, part_of
 from fluence_costwatch.core.epochs import EpochGrid, Span
-from fluence_costwatch.core.forecast import Boundaries, Foreseen, Meter, foreseen, part_of
-from fluence_costwatch.core.history import Basis, Charge, Reason
 from fluence_costwatch.core.resources import Identity
 from fluence_costwatch.core.selectors import Selector
 from fluence_costwatch.ports import ChargeRecord

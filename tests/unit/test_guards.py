@@ -9,15 +9,24 @@ from typing import Any
 
 import pytest
 
-from fluence_costwatch.core.alerts import Silence
-from fluence_costwatch.core.budgets import Budget, BudgetStatus, Window
-from fluence_costwatch.core.deletions import DeletionState, Ground, Kept, Lease, Mode, Protection, Transition, Veto
-from fluence_costwatch.core.guards import most_of_fleet, refusals
-from fluence_costwatch.core.history import Presence
-from fluence_costwatch.core.idleness import IdleVerdict, Reading
+from fluence_costwatch.core.alerts.alert import Silence
+from fluence_costwatch.core.billing.history import Presence
+from fluence_costwatch.core.budgets.budget import Budget, BudgetStatus, Window
+from fluence_costwatch.core.deletion.deletions import (
+    DeletionState,
+    Ground,
+    Kept,
+    Lease,
+    Mode,
+    Protection,
+    Transition,
+    Veto,
+)
+from fluence_costwatch.core.deletion.guards import most_of_fleet, refusals
+from fluence_costwatch.core.idle.idleness import IdleVerdict, Reading
+from fluence_costwatch.core.idle.rules import Action, Condition, Match, Signal
 from fluence_costwatch.core.money import Usd
 from fluence_costwatch.core.resources import Generation, Kind, Resource
-from fluence_costwatch.core.rules import Action, Condition, Match, Signal
 from tests.deletable import (
     CPU,
     EXECUTE,

@@ -10,20 +10,20 @@ from typing import Any
 
 import pytest
 
-from fluence_costwatch.core.alerts import Alert, AlertState
-from fluence_costwatch.core.conditions import conditions_to_ask, resources_to_ask
-from fluence_costwatch.core.deletions import Lease
+from fluence_costwatch.core.alerts.alert import Alert, AlertState
+from fluence_costwatch.core.alerts.findings import Ending, Severity, Telling, fingerprint_of
+from fluence_costwatch.core.billing.history import Presence
+from fluence_costwatch.core.deletion.deletions import Lease
 from fluence_costwatch.core.epochs import Span
-from fluence_costwatch.core.findings import Ending, Severity, Telling, fingerprint_of
-from fluence_costwatch.core.history import Presence
-from fluence_costwatch.core.idle_views import explain_view, idle_view
-from fluence_costwatch.core.idleness import IdleClock, IdleVerdict, Reading
-from fluence_costwatch.core.idling import idle_findings, next_clocks, verdict_of, wasted
+from fluence_costwatch.core.idle.conditions import conditions_to_ask, resources_to_ask
+from fluence_costwatch.core.idle.idle_views import explain_view, idle_view
+from fluence_costwatch.core.idle.idleness import IdleClock, IdleVerdict, Reading
+from fluence_costwatch.core.idle.idling import idle_findings, next_clocks, verdict_of, wasted
+from fluence_costwatch.core.idle.rules import Condition, Match, Rule, Signal
 from fluence_costwatch.core.money import ZERO, Usd
 from fluence_costwatch.core.resources import Generation, Identity, Kind
-from fluence_costwatch.core.rules import Condition, Match, Rule, Signal
 from fluence_costwatch.core.selectors import Selector
-from fluence_costwatch.core.shapes import explain, idle
+from fluence_costwatch.core.views.shapes import explain, idle
 from fluence_costwatch.ports import Heartbeat, ResourceRecord
 from tests.known import Facts, at, known_resource, metered, watched
 

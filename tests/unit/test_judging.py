@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from fluence_costwatch.core.alerts import Alert
-from fluence_costwatch.core.findings import Ending, Finding, Judged, Severity, Telling
-from fluence_costwatch.core.history import Presence
-from fluence_costwatch.core.judging import Policy, judge
+from fluence_costwatch.core.alerts.alert import Alert
+from fluence_costwatch.core.alerts.findings import Ending, Finding, Judged, Severity, Telling
+from fluence_costwatch.core.alerts.judging import Policy, judge
+from fluence_costwatch.core.billing.history import Presence
 from fluence_costwatch.core.money import Usd
 from fluence_costwatch.core.resources import Kind
 from fluence_costwatch.ports import AccountRecord, ResourceRecord, TopUp

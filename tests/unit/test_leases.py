@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from fluence_costwatch.core.deletions import Lease
-from fluence_costwatch.core.leases import Term, lease_protection, term_in, term_of
+from fluence_costwatch.core.deletion.deletions import Lease
+from fluence_costwatch.core.idle.leases import Term, lease_protection, term_in, term_of
 from fluence_costwatch.core.resources import Identity
 from tests.builders import at
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
+from fluence_costwatch.core.billing.history import Basis, Cause, seen_last
+from fluence_costwatch.core.billing.ledger import spent_total
 from fluence_costwatch.core.epochs import Span
-from fluence_costwatch.core.history import Basis, Cause, seen_last
-from fluence_costwatch.core.ledger import spent_total
 from fluence_costwatch.core.money import Usd
 from fluence_costwatch.core.resources import Generation, Resource
 from tests.watch import Watch, day, metered, usd

@@ -9,8 +9,8 @@ from itertools import pairwise
 
 import pytest
 
-from fluence_costwatch.core.history import Cause, seen_last
-from fluence_costwatch.core.ledger import doubts_of, is_at_least, spent_total
+from fluence_costwatch.core.billing.history import Cause, seen_last
+from fluence_costwatch.core.billing.ledger import doubts_of, is_at_least, spent_total
 from fluence_costwatch.core.money import Usd
 from fluence_costwatch.core.resources import Generation, Kind, Resource
 from tests.watch import OTHER, PRICE, Watch, day, metered, usd, vm

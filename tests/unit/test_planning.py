@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from fluence_costwatch.core.alerts import Silence
-from fluence_costwatch.core.budgets import Budget, BudgetStatus, Window
-from fluence_costwatch.core.deletion_findings import deletion_findings
-from fluence_costwatch.core.deletion_views import deletions_view
-from fluence_costwatch.core.deletions import (
+from fluence_costwatch.core.alerts.alert import Silence
+from fluence_costwatch.core.billing.history import Presence
+from fluence_costwatch.core.budgets.budget import Budget, BudgetStatus, Window
+from fluence_costwatch.core.deletion.deletion_findings import deletion_findings
+from fluence_costwatch.core.deletion.deletion_views import deletions_view
+from fluence_costwatch.core.deletion.deletions import (
     Deletion,
     DeletionState,
     Ground,
@@ -25,17 +26,16 @@ from fluence_costwatch.core.deletions import (
     Protection,
     Veto,
 )
-from fluence_costwatch.core.grounds import Situation
-from fluence_costwatch.core.history import Presence
-from fluence_costwatch.core.idleness import IdleVerdict
+from fluence_costwatch.core.deletion.grounds import Situation
+from fluence_costwatch.core.deletion.outcomes import explain_absence
+from fluence_costwatch.core.deletion.planning import applied, shortfalls, situation_of
+from fluence_costwatch.core.deletion.protection import Keeping, newly_kept
+from fluence_costwatch.core.deletion.savings import saving_of
+from fluence_costwatch.core.idle.idleness import IdleVerdict
+from fluence_costwatch.core.idle.rules import Action, Condition, Signal
+from fluence_costwatch.core.messages.outbox import Delivery, OutboxRow
 from fluence_costwatch.core.money import Usd
-from fluence_costwatch.core.outbox import Delivery, OutboxRow
-from fluence_costwatch.core.outcomes import explain_absence
-from fluence_costwatch.core.planning import applied, shortfalls, situation_of
-from fluence_costwatch.core.protection import Keeping, newly_kept
 from fluence_costwatch.core.resources import Generation, Identity, Kind
-from fluence_costwatch.core.rules import Action, Condition, Signal
-from fluence_costwatch.core.savings import saving_of
 from fluence_costwatch.core.selectors import Selector
 from fluence_costwatch.ports import ResourceRecord
 from tests.deletable import (

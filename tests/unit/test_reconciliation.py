@@ -13,10 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fluence_costwatch.core.epochs import UTC_HOURS, EpochGrid, Span
-from fluence_costwatch.core.history import Basis, Charge, Presence, Reason, Settling
-from fluence_costwatch.core.money import Usd
-from fluence_costwatch.core.reconciliation import (
+from fluence_costwatch.core.billing.history import Basis, Charge, Presence, Reason, Settling
+from fluence_costwatch.core.billing.reconciliation import (
     Against,
     BalanceAt,
     Believed,
@@ -27,6 +25,8 @@ from fluence_costwatch.core.reconciliation import (
     drift_of,
     settled_days,
 )
+from fluence_costwatch.core.epochs import UTC_HOURS, EpochGrid, Span
+from fluence_costwatch.core.money import Usd
 from fluence_costwatch.core.resources import Generation, Identity, Kind
 from fluence_costwatch.ports import ReportedCharge, ResourceRecord
 from tests.known import at, known_resource, metered

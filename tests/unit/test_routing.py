@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from fluence_costwatch.core.findings import Severity
-from fluence_costwatch.core.outbox import QuietHours, Route
-from fluence_costwatch.core.routing import earliest, routes_of
+from fluence_costwatch.core.alerts.findings import Severity
+from fluence_costwatch.core.messages.outbox import QuietHours, Route
+from fluence_costwatch.core.messages.routing import earliest, routes_of
 from tests.builders import at
 from tests.telling import alert
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
+from fluence_costwatch.core.billing.history import Basis, Cause, Presence, Verdict
 from fluence_costwatch.core.epochs import Span
-from fluence_costwatch.core.history import Basis, Cause, Presence, Verdict
 from fluence_costwatch.core.resources import Resource
 from tests.watch import OTHER, PRICE, Watch, day, proves, usd, vm
 

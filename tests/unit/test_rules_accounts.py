@@ -7,10 +7,10 @@ from datetime import datetime
 
 import pytest
 
+from fluence_costwatch.core.billing.history import Presence
+from fluence_costwatch.core.billing.twins import likely_twins
 from fluence_costwatch.core.epochs import Span
-from fluence_costwatch.core.history import Presence
 from fluence_costwatch.core.resources import Generation, Identity, Resource
-from fluence_costwatch.core.twins import likely_twins
 from tests.watch import OTHER, PRICE, Watch, day, proves, usd, vm
 
 V2, V3 = Generation.VMS_V2, Generation.VMS_V3

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import pytest
 
+from fluence_costwatch.core.billing.history import Basis, Cause, Phase
 from fluence_costwatch.core.epochs import Span
-from fluence_costwatch.core.history import Basis, Cause, Phase
 from fluence_costwatch.core.resources import Resource
 from tests.watch import DAY, OTHER, Watch, day, proves, usd, vm
 

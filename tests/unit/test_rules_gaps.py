@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from fluence_costwatch.core.billing.history import Basis, Cause
 from fluence_costwatch.core.epochs import Span
-from fluence_costwatch.core.history import Basis, Cause
 from tests.watch import OTHER, PRICE, Watch, day, proves, usd, vm
 
 WEB = vm("web", created_at=day(0, "12:00"))

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import pytest
 
+from fluence_costwatch.core.billing.history import Basis, Cause, Reason
 from fluence_costwatch.core.epochs import Span
-from fluence_costwatch.core.history import Basis, Cause, Reason
 from fluence_costwatch.core.money import Usd
 from fluence_costwatch.core.resources import Generation, Resource
 from tests.watch import OTHER, PRICE, Watch, day, proves, usd, vm

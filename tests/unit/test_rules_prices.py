@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import pytest
 
+from fluence_costwatch.core.billing.history import Basis, Cause
+from fluence_costwatch.core.billing.ledger import is_at_least
 from fluence_costwatch.core.epochs import Span
-from fluence_costwatch.core.history import Basis, Cause
-from fluence_costwatch.core.ledger import is_at_least
 from fluence_costwatch.core.resources import Resource
 from tests.watch import OTHER, Watch, day, proves, usd, vm
 

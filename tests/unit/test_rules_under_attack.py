@@ -9,9 +9,9 @@ from random import Random
 
 import pytest
 
+from fluence_costwatch.core.billing.history import Cause, Reason
+from fluence_costwatch.core.billing.ledger import doubts_of, is_at_least
 from fluence_costwatch.core.epochs import EpochGrid, Span
-from fluence_costwatch.core.history import Cause, Reason
-from fluence_costwatch.core.ledger import doubts_of, is_at_least
 from fluence_costwatch.core.resources import Generation, Resource
 from tests.watch import DAY_0, OTHER, PRICE, Watch, day, usd, vm
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fluence_costwatch.core.billing.history import Presence
+from fluence_costwatch.core.budgets.outlook import outlook_of
+from fluence_costwatch.core.budgets.runway import HORIZON, Flow, Runway, Stair, runway_of
 from fluence_costwatch.core.epochs import UTC_HOURS
-from fluence_costwatch.core.history import Presence
-from fluence_costwatch.core.outlook import outlook_of
 from fluence_costwatch.core.resources import Generation, Kind
-from fluence_costwatch.core.runway import HORIZON, Flow, Runway, Stair, runway_of
 from fluence_costwatch.ports import ResourceRecord
 from tests.known import at, known_balance, known_resource, metered
 

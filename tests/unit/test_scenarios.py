@@ -6,8 +6,8 @@ from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
 
+from fluence_costwatch.core.billing.history import Basis, Cause, Presence
 from fluence_costwatch.core.epochs import Span
-from fluence_costwatch.core.history import Basis, Cause, Presence
 from fluence_costwatch.core.resources import Generation
 from tests.watch import DAY, OTHER, Watch, day, usd, vm
 

@@ -5,11 +5,11 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from fluence_costwatch.core import shapes
-from fluence_costwatch.core.history import Presence
+from fluence_costwatch.core.billing.history import Presence
 from fluence_costwatch.core.resources import Kind, Specs
-from fluence_costwatch.core.spending import By, calendar_view, export_rows, spend_view
-from fluence_costwatch.core.views import status_view, vms_view
+from fluence_costwatch.core.views import shapes
+from fluence_costwatch.core.views.fleet import status_view, vms_view
+from fluence_costwatch.core.views.spending import By, calendar_view, export_rows, spend_view
 from tests.known import (
     NOW,
     Facts,

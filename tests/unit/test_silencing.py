@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fluence_costwatch.core.silencing import is_silenced
+from fluence_costwatch.core.alerts.silencing import is_silenced
 from tests.alerts import NOW, finding, fired, silence
 
 ABOUT_A_DISK = finding(kind="waste", resource_id="disk-1", rule="orphan")

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from fluence_costwatch.core.deletions import Deletion, DeletionPolicy, DeletionState, Ground, IfMissed
-from fluence_costwatch.core.timing import (
+from fluence_costwatch.core.deletion.deletions import Deletion, DeletionPolicy, DeletionState, Ground, IfMissed
+from fluence_costwatch.core.deletion.timing import (
     Pace,
     execute_at,
     first_allowed,

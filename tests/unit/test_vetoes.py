@@ -7,9 +7,17 @@ from datetime import timedelta
 
 import pytest
 
-from fluence_costwatch.core.deletions import DeletionState, Mode, Veto
-from fluence_costwatch.core.idleness import IdleVerdict
-from fluence_costwatch.core.vetoes import approved, can_be_vetoed, is_token_of, lifted, token_of, veto_on, vetoed
+from fluence_costwatch.core.deletion.deletions import DeletionState, Mode, Veto
+from fluence_costwatch.core.deletion.vetoes import (
+    approved,
+    can_be_vetoed,
+    is_token_of,
+    lifted,
+    token_of,
+    veto_on,
+    vetoed,
+)
+from fluence_costwatch.core.idle.idleness import IdleVerdict
 from tests.deletable import NOW, RULE, WEB, deletion, idle_clock
 
 SECRET = b"s" * 32

@@ -5,11 +5,11 @@ from decimal import Decimal
 
 import pytest
 
+from fluence_costwatch.core.billing.history import Cause, Doubt, Presence
 from fluence_costwatch.core.epochs import Span
-from fluence_costwatch.core.history import Cause, Doubt, Presence
 from fluence_costwatch.core.money import Usd
 from fluence_costwatch.core.resources import Generation, Kind, Per
-from fluence_costwatch.core.views import VmView, patience_of, status_view, vms_view
+from fluence_costwatch.core.views.fleet import VmView, patience_of, status_view, vms_view
 from fluence_costwatch.ports import AccountRecord, ResourceRecord
 from tests.known import NOW, Facts, at, known_account, known_balance, known_resource, metered, watched
 

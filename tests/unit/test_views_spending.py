@@ -6,11 +6,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from fluence_costwatch.core.billing.history import Basis, Cause, Doubt, Presence, Reason, Settling
 from fluence_costwatch.core.epochs import EpochGrid, Span
-from fluence_costwatch.core.history import Basis, Cause, Doubt, Presence, Reason, Settling
 from fluence_costwatch.core.money import Usd, total
 from fluence_costwatch.core.resources import Per
-from fluence_costwatch.core.spending import By, calendar_view, export_rows, spend_view
+from fluence_costwatch.core.views.spending import By, calendar_view, export_rows, spend_view
 from fluence_costwatch.ports import ResourceRecord
 from tests.known import DAY, NOW, Facts, at, known_account, known_charge, known_resource, watched
 

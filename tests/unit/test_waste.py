@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from fluence_costwatch.core.history import Presence
+from fluence_costwatch.core.alerts.waste import Ground, Waste, waste_in
+from fluence_costwatch.core.billing.history import Presence
 from fluence_costwatch.core.money import ZERO, Usd
 from fluence_costwatch.core.resources import Generation, Kind
-from fluence_costwatch.core.waste import Ground, Waste, waste_in
 from fluence_costwatch.ports import ResourceRecord
 from tests.known import known_resource, metered
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from fluence_costwatch.core.messages import Message, Section
+from fluence_costwatch.core.messages.message import Message, Section
 from fluence_costwatch.core.untrusted import printable
 
 _SHORTEST_SUBJECT: Final = 1

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from fluence_costwatch.core.messages import Message, Section, Table
+from fluence_costwatch.core.messages.message import Message, Section, Table
 from fluence_costwatch.core.untrusted import printable
 
 Escape = Callable[[str], str]

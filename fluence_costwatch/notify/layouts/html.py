@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from fluence_costwatch.core.findings import Severity
-from fluence_costwatch.core.messages import Chart, Message
-from fluence_costwatch.core.wording import money
+from fluence_costwatch.core.alerts.findings import Severity
+from fluence_costwatch.core.messages.message import Chart, Message
+from fluence_costwatch.core.messages.wording import money
 from fluence_costwatch.notify.layouts import escaping
 from fluence_costwatch.notify.layouts.texts import Style, more
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from fluence_costwatch.core.messages import Chart, Message, Section, Table
-from fluence_costwatch.core.wording import money
+from fluence_costwatch.core.messages.message import Chart, Message, Section, Table
+from fluence_costwatch.core.messages.wording import money
 from fluence_costwatch.notify.layouts import escaping
 from fluence_costwatch.notify.layouts.escaping import Escape
 

@@ -1,0 +1,1 @@
+"""Budgets, forecasts and how long a balance lasts (`design.md` 5)."""

@@ -1,0 +1,1 @@
+"""Deletions: grounds, moments, guards, vetoes, proofs, savings (`design.md` 7)."""

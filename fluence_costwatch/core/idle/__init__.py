@@ -1,0 +1,1 @@
+"""Idle rules, their clocks and verdicts, leases, heartbeats (`design.md` 6)."""

@@ -1,0 +1,1 @@
+"""What displays, commands and the JSON API show."""
