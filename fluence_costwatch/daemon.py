@@ -184,7 +184,7 @@ class Daemon:
         self._board.post("room", judge_room(free_bytes=self._store.free_bytes(), size_bytes=self._store.size_bytes()))
         return Around(noticed=self._board.read(), digests_since=self._assessed_at)
 
-    def _mailroom_of(self, settings: Settings) -> Mailroom:
+    def _mailroom_of(self, settings: Settings, *, former: Mailroom | None = None) -> Mailroom:
         return Mailroom(
             settings,
             store=self._store,
@@ -192,6 +192,7 @@ class Daemon:
             tallies=self._tallies,
             clock=self._clock,
             on_accepted=self._notice_accepted,
+            former=former,
         )
 
     def _notice_accepted(self, tx: Transaction, row: OutboxRow, at: datetime) -> None:
@@ -445,7 +446,7 @@ class Daemon:
         self._settings = replace(
             settings, server=server, database=replace(settings.database, path=former.database.path)
         )
-        self._mailroom = self._mailroom_of(self._settings)
+        self._mailroom = self._mailroom_of(self._settings, former=self._mailroom)
         self._serve_targets()
 
     def _keep_house(self) -> None:

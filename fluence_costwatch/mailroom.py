@@ -40,6 +40,7 @@ class Mailroom:
         tallies: Tallies,
         clock: Clock,
         on_accepted: OnAccepted,
+        former: Mailroom | None = None,
     ) -> None:
         self.targets = tuple(target.name for target in settings.targets)
         self._settings = settings
@@ -49,7 +50,8 @@ class Mailroom:
         self._clock = clock
         self._on_accepted = on_accepted
         self._notifier = notifier_of(settings, clock=clock)
-        self._unrecorded: dict[str, Unrecorded] = {name: {} for name in self.targets}
+        # What could not be noted yet must be known to the next configuration, too, or it would be sent again.
+        self._unrecorded: dict[str, Unrecorded] = {} if former is None else former._unrecorded
         self._failing: set[str] = set()
         url = settings.notify.alertmanager_url
         self._alertmanager = (
@@ -64,7 +66,7 @@ class Mailroom:
                 store=self._store,
                 notifier=self._notifier,
                 clock=self._clock,
-                unrecorded=self._unrecorded[target],
+                unrecorded=self._unrecorded.setdefault(target, {}),
                 on_accepted=self._on_accepted,
             )
         except CostwatchError as exc:

@@ -11,6 +11,8 @@ import pytest
 
 from fluence_costwatch.core.alerts.alert import Alert, AlertState, Change, Silence
 from fluence_costwatch.core.alerts.findings import Finding, Severity, Telling
+from fluence_costwatch.core.messages.outbox import Route
+from fluence_costwatch.core.messages.routing import routes_of
 from tests.alerts import NOW, Kept, finding, fired, silence, step
 
 HOUR = timedelta(hours=1)
@@ -170,6 +172,19 @@ def test_an_alert_that_is_told_once_keeps_its_id_and_is_silent_from_its_second_l
 
     assert ["fired", "resolved"] == [event.change.value for event in kept.told]
     assert [AlertState.RESOLVED] == [alert.state for alert in kept.alerts.values()]
+
+
+def test_whoever_heard_of_it_at_its_worst_hears_of_its_end() -> None:
+    told = fired(CRITICAL)
+    (fallen,) = step([told], STATE).alerts
+    (over,) = step([fallen], ended=[STATE]).events
+
+    assert (Severity.WARNING, Severity.CRITICAL) == (fallen.severity, fallen.told_as)
+    only_critical = Route("pager", min_severity=Severity.CRITICAL)
+    assert () == routes_of(fallen, [only_critical])
+    assert (only_critical,) == routes_of(over.alert, [only_critical])
+    (risen,) = step([fallen], CRITICAL).events
+    assert (Change.ROSE, Severity.CRITICAL) == (risen.change, risen.alert.told_as)
 
 
 def test_a_rise_in_silence_is_told_when_the_silence_ends() -> None:

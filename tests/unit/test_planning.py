@@ -576,6 +576,20 @@ def test_what_goes_already_counts_and_a_budget_that_is_met_withdraws() -> None:
     assert DeletionState.WITHDRAWN is planned(met, now=NOTICED).only.state
 
 
+def test_a_budget_that_counts_what_was_not_seen_lately_takes_nothing() -> None:
+    unseen = machine("0xother", price="2", last_seen="2026-03-01 12:00")
+    ended = machine("0xended", price="2", last_seen="2026-03-01 12:00", billed=False, status="Stopped")
+
+    proposed = planned(budgeted("15", machine(price="2")), now=NOTICED).only
+    around = replace(budgeted("15", machine(price="2"), unseen), deletions=(proposed,))
+    after = planned(around, now=NOTICED).only
+
+    assert DeletionState.WITHDRAWN is after.state
+    assert "not all seen lately" in after.history[-1].reason
+    assert () == planned(budgeted("15", machine(price="2"), unseen), now=NOTICED).proposed
+    assert ("0xweb",) == planned(budgeted("15", machine(price="2"), ended), now=NOTICED).proposed
+
+
 # Reclaim and release
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 
 from fluence_costwatch.core.alerts.findings import Severity, Telling
 
@@ -16,6 +17,10 @@ class AlertState(StrEnum):
     PENDING = "pending"
     FIRING = "firing"
     RESOLVED = "resolved"
+
+
+TOLD_AS: Final = "told_as"
+"""The fact of an alert that was told at a higher severity than it has now: that severity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,12 @@ class Alert:
     told_at: datetime | None = None
     resolved_at: datetime | None = None
     resolved_because: str = ""
+
+    @property
+    def told_as(self) -> Severity:
+        """The highest severity at which it was told: whoever heard of that hears of its end."""
+        told = dict(self.facts).get(TOLD_AS)
+        return self.severity if told is None else max(self.severity, Severity(told), key=lambda each: each.rank)
 
 
 class Change(StrEnum):

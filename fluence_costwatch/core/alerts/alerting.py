@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from fluence_costwatch.core.alerts.alert import Alert, AlertEvent, AlertState, Change, Silence
+from fluence_costwatch.core.alerts.alert import TOLD_AS, Alert, AlertEvent, AlertState, Change, Silence
 from fluence_costwatch.core.alerts.findings import Finding, Judged, Severity, Telling
 from fluence_costwatch.core.alerts.silencing import matches
 from fluence_costwatch.core.messages.wording import span
@@ -115,6 +115,8 @@ def _held(former: Alert | None, finding: Finding, *, silenced: _Silenced, now: d
         # It rises when that can be told: what rises in silence would never be heard of.
         severity = former.severity if former in silenced else severity
     alert = replace(former, **(_said(finding) | {"severity": severity}))
+    if is_told(former) and former.told_as.rank > severity.rank:
+        alert = replace(alert, facts=(*alert.facts, (TOLD_AS, former.told_as.value)))
     if alert.state is AlertState.PENDING and now - alert.since >= finding.patience:
         return replace(alert, state=AlertState.FIRING, fired_at=now)
     if alert.state is AlertState.FIRING and alert.telling is Telling.EVENT and alert.summary != former.summary:

@@ -16,6 +16,7 @@ from typing import Final
 from fluence_costwatch.core.alerts.findings import fingerprint_of
 from fluence_costwatch.core.billing.booking import amount_of
 from fluence_costwatch.core.billing.history import Presence, ResourceState
+from fluence_costwatch.core.billing.ledger import is_charged_on
 from fluence_costwatch.core.billing.metering import is_metered
 from fluence_costwatch.core.budgets.budget import BudgetStatus
 from fluence_costwatch.core.deletion.deletions import Deletion, DeletionPolicy, DeletionState, Ground, Veto
@@ -233,6 +234,8 @@ def _not_over(
         yield f"what budget {status.budget.name} comes to is not known"
     elif not is_over(status):
         yield f"budget {status.budget.name} is not over any more"
+    if any(_counts_unseen(status, each, situation, now=now) for each in situation.records.values()):
+        yield f"what budget {status.budget.name} counts was not all seen lately, so what it comes to is not known"
     if not status.budget.select.matches(resource):
         yield f"budget {status.budget.name} is not about it any more"
     record = situation.records.get(deletion.identity)
@@ -243,6 +246,12 @@ def _not_over(
     due = state.epoch.end if state.epoch is not None and not is_metered(state.generation) else now
     if status.ends_at is not None and due >= status.ends_at:
         yield f"no charge of it is left in the window of budget {status.budget.name}"
+
+
+def _counts_unseen(status: BudgetStatus, record: KnownResource, situation: Situation, *, now: datetime) -> bool:
+    """Whether a budget foresees charges of a resource that may have gone, be it of another account."""
+    unseen = now - record.last_seen > situation.patience
+    return unseen and is_charged_on(record.state) and status.budget.select.matches(record.resource)
 
 
 def _in_use(resource: Resource, situation: Situation) -> Iterator[str]:

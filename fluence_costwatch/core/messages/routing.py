@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from fluence_costwatch.core.alerts.alert import Alert
+from fluence_costwatch.core.alerts.alert import Alert, AlertState
 from fluence_costwatch.core.alerts.findings import Severity
 from fluence_costwatch.core.local_times import quiet_until
 from fluence_costwatch.core.messages.outbox import QuietHours, Route
@@ -25,10 +25,10 @@ def takes(route: Route, *, kind: str, severity: Severity, account: str) -> bool:
 
 
 def routes_of(alert: Alert, routes: Sequence[Route]) -> tuple[Route, ...]:
-    """The routes that take an alert. One about a target goes past that target, as long as another one takes it."""
-    taking = tuple(
-        route for route in routes if takes(route, kind=alert.kind, severity=alert.severity, account=alert.account)
-    )
+    """The routes that take an alert; its end those that took it when it was most severe. One about a target goes past
+    that target, as long as another one takes it."""
+    severity = alert.told_as if alert.state is AlertState.RESOLVED else alert.severity
+    taking = tuple(route for route in routes if takes(route, kind=alert.kind, severity=severity, account=alert.account))
     troubled = dict(alert.facts).get(TARGET_FACT)
     others = tuple(route for route in taking if route.target != troubled)
     return others or taking
