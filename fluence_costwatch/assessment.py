@@ -22,7 +22,7 @@ from fluence_costwatch.core.budgets.budgeting import statuses as budget_statuses
 from fluence_costwatch.core.deletion.deletion_findings import deletion_findings
 from fluence_costwatch.core.deletion.deletions import Deletion, DeletionState, Mode
 from fluence_costwatch.core.deletion.grounds import Situation
-from fluence_costwatch.core.deletion.planning import expected_at, situation_of
+from fluence_costwatch.core.deletion.planning import expected_at
 from fluence_costwatch.core.idle.idleness import IdleClock
 from fluence_costwatch.core.idle.idleness import Reading as SignalReading
 from fluence_costwatch.core.idle.idling import idle_findings, next_clocks
@@ -33,7 +33,7 @@ from fluence_costwatch.core.messages.digest import digests, due_digests, saving_
 from fluence_costwatch.core.messages.notices import notices, veto_link
 from fluence_costwatch.core.messages.outbox import Draft, QuietHours, Route
 from fluence_costwatch.core.resources import Generation, Identity, Resource
-from fluence_costwatch.deleting import Stock, Terms, take_stock
+from fluence_costwatch.deleting import Stock, Terms, situation_in, take_stock
 from fluence_costwatch.ports import Reading, Transaction
 
 
@@ -95,7 +95,7 @@ def assess(
     clocks = known.clocks() if looked is None else _move_clocks(tx, known, looked, policy=policy, now=now)
     statuses = budget_statuses(terms.budgets, known, watched=terms.watched, now=now)
     if looked is None:
-        stock = Stock(_situation(known, clocks, statuses, terms=terms, now=now))
+        stock = Stock(situation_in(known, terms, clocks=clocks, statuses=statuses, now=now))
     else:
         stock = take_stock(
             tx,
@@ -183,27 +183,6 @@ def _move_clocks(
     )
     tx.save_clocks(after)
     return {**before, **{(clock.identity, clock.rule): clock for clock in after}}
-
-
-def _situation(
-    known: Reading,
-    clocks: Mapping[tuple[Identity, str], IdleClock],
-    statuses: Sequence[BudgetStatus],
-    *,
-    terms: Terms,
-    now: datetime,
-) -> Situation:
-    return situation_of(
-        known,
-        policy=terms.policy,
-        rules=terms.rules,
-        configured=terms.configured,
-        clocks=clocks,
-        statuses=statuses,
-        patience=terms.watched.patience,
-        confirm_suspicious=terms.confirm_suspicious,
-        now=now,
-    )
 
 
 def _messages(

@@ -109,7 +109,7 @@ def take_stock(
     `readable` the generations whose list was believed in it, `clock_ahead` by how much the marketplace's clock is before
     ours, if it said."""
     known = tx.reading()
-    situation = _situation(known, terms, clocks=clocks, statuses=statuses, now=now)
+    situation = situation_in(known, terms, clocks=clocks, statuses=statuses, now=now)
     for kept in newly_kept(known.resources(), replace(situation.keeping, kept=known.kept()), now=now):
         tx.keep(kept)
     for identity, rule in lifted(situation.vetoes, clocks):
@@ -143,7 +143,7 @@ def note_accepted(tx: Transaction, row: OutboxRow, at: datetime, *, terms: Terms
     for deletion in waiting:
         if deletion.mode is Mode.OBSERVE:
             continue
-        situation = _situation(known, terms, clocks={}, statuses=(), now=at)
+        situation = situation_in(known, terms, clocks={}, statuses=(), now=at)
         told = moved(
             deletion,
             DeletionState.NOTIFIED,
@@ -235,7 +235,7 @@ def carry_out(
             return Carried(stored or deletion)
         _keep_protected(tx, listing, in_force.policy, now=now)
         examined = _examined(tx, stored, listing, maintenance, readings, in_force, rolled_back=rolled_back)
-        situation = _situation(
+        situation = situation_in(
             known, in_force, clocks=known.clocks(), statuses=_statuses(stored, known, in_force, now=now), now=now
         )
         refused = refusals(stored, examined, situation, now=now)
@@ -365,7 +365,7 @@ def _is_suspicious(
     return judge_list(last, snapshot, deleted_by_us=explained) is not Verdict.ACCEPTED
 
 
-def _situation(
+def situation_in(
     known: Reading,
     terms: Terms,
     *,
@@ -373,6 +373,7 @@ def _situation(
     statuses: Sequence[BudgetStatus],
     now: datetime,
 ) -> Situation:
+    """What bears on deletions, by what is known and under these terms. `clocks` are all clocks after this turn."""
     return situation_of(
         known,
         policy=terms.policy,
@@ -440,7 +441,7 @@ def _keep(
         stored = _stored(known, deletion.id)
         if stored is None:
             return Carried(deletion, refused)
-        situation = _situation(known, terms(), clocks={}, statuses=(), now=now)
+        situation = situation_in(known, terms(), clocks={}, statuses=(), now=now)
         kept = _kept(stored, refused, situation, now=now)
         tx.save_deletion(kept, was=stored.state)
     _log_kept(kept, refused)
