@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from tests.daemon_process import PATIENCE_SECONDS, Account, DaemonProcess
 from tests.eventually import eventually
 from tests.servers.marketplace import Asked, Marketplace, marketplace
@@ -49,6 +51,7 @@ def configure(daemon: DaemonProcess, market: Marketplace, hook: Webhook) -> None
     target.chmod(0o600)
 
 
+@pytest.mark.slow
 def test_an_idle_machine_goes_just_before_its_charge_with_both_keys_only(daemon: DaemonProcess) -> None:
     with marketplace(epoch=EPOCH, policy="per_vm", delete_body="vmIds") as market, webhook() as hook:
         vm = market.create("idle", price="0.3")

@@ -62,7 +62,8 @@ def test_every_line_of_the_json_log_is_one_object_whatever_the_names_are(
 
     assert all({"time", "level", "message"} <= line.keys() for line in lines)
     assert {"info", "warning", "debug"} <= {line["level"] for line in lines}
-    assert any("nextBillingAt" not in line["message"] and "unknown, not zero" in line["message"] for line in lines)
+    assert any("has the unknown status '\\x1b[31mnew\\nline'" in line["message"] for line in lines)
+    assert any(line["message"].startswith("The price of machine ") for line in lines)
 
 
 def test_every_line_of_the_text_log_begins_with_its_instant_and_can_act_on_no_terminal(
