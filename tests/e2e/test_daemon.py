@@ -33,7 +33,7 @@ BEFORE_A_BOUNDARY = timedelta(seconds=5)
 
 MARKETS = [
     pytest.param("vms-v3", "per_vm", id="vms-v3, own period of each VM"),
-    pytest.param("vms-v2", "global", id="the first page, one boundary for all"),
+    pytest.param("vms-v2", "global", id="the first page, one boundary for all", marks=pytest.mark.slow),
 ]
 
 

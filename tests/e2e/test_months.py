@@ -88,7 +88,11 @@ def live(watch: Rig, *, days: int, every: timedelta, seed: int, per_vm: bool) ->
             assert [] == watch.differences()
 
 
-@pytest.mark.parametrize(("generation", "options"), MARKETS)
+# The others live through four months, with more to happen, in the slow tests.
+SHORT = [MARKETS[0], MARKETS[4]]
+
+
+@pytest.mark.parametrize(("generation", "options"), SHORT)
 def test_three_weeks_equal_the_books_to_the_micro_dollar(
     tmp_path: Path, generation: Generation, options: dict[str, Any]
 ) -> None:

@@ -22,7 +22,9 @@ ECHOING: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 
 
-@pytest.mark.parametrize(("auth", "form"), [("x-api-key", "text"), ("bearer", "json")])
+@pytest.mark.parametrize(
+    ("auth", "form"), [("x-api-key", "text"), pytest.param("bearer", "json", marks=pytest.mark.slow)]
+)
 def test_no_key_appears_anywhere_even_if_the_server_says_it(
     daemon: DaemonProcess, fluence_api: Marketplace, auth: str, form: str
 ) -> None:

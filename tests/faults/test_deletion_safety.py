@@ -43,8 +43,14 @@ from tests.faults.deletion_scene import (
 DAY = timedelta(days=1)
 PROPOSE = replace(IDLE, name="an idle VM, proposed", deletion=replace(EXECUTE, mode=Mode.PROPOSE))
 SETTINGS = (IDLE, METERED, GPU, BY_BUDGET, BY_LEASE, TERMINATED, PROPOSE)
+# What keeps a machine after the last look is the harder case; what looks see as well is tried with the slow tests.
 CASES = [
-    pytest.param(obstacle, when, id=f"{obstacle.what}, {when}")
+    pytest.param(
+        obstacle,
+        when,
+        id=f"{obstacle.what}, {when}",
+        marks=[pytest.mark.slow] if when is When.EARLY and obstacle.says(When.LATE) is not None else [],
+    )
     for obstacle in OBSTACLES
     for when in When
     if obstacle.says(when) is not None
