@@ -200,7 +200,7 @@ def with_open_row(amount: str, *, price: str) -> ResourceRecord:
 def test_a_changed_price_of_epochs_is_found(price: str, expected: list[tuple[Severity, str]]) -> None:
     findings = found(with_open_row("0.29", price=price))
 
-    said = [(one.severity, one.summary.removeprefix("The price of Machine 'web' (0xa1) ")) for one in findings]
+    said = [(one.severity, one.summary.removeprefix("The price of machine 'web' (0xa1) ")) for one in findings]
     assert expected == said
 
 
@@ -220,7 +220,7 @@ def test_a_changed_price_by_the_hour_is_found(price: str, charged: str, at_: str
 
     findings = found(record, rows=[row])
 
-    said = [one.summary.removeprefix("The price of Machine 'web' (vm-1) ") for one in findings]
+    said = [one.summary.removeprefix("The price of machine 'web' (vm-1) ") for one in findings]
     assert expected == said
 
 

@@ -16,7 +16,7 @@ from typing import Final
 
 from fluence_costwatch.core.alerts.alert import Alert
 from fluence_costwatch.core.alerts.findings import Finding, Judged, Severity, Telling
-from fluence_costwatch.core.alerts.subjects import COMMAND, moment_text, open_of, subject_of
+from fluence_costwatch.core.alerts.subjects import COMMAND, in_sentence, moment_text, open_of, subject_of
 from fluence_costwatch.core.billing.history import Cause, Presence, ResourceState
 from fluence_costwatch.core.billing.ledger import is_charged_on
 from fluence_costwatch.core.billing.metering import is_metered, open_charge
@@ -313,7 +313,7 @@ def _price_finding(repriced: _Repriced) -> Finding:
     return _about(
         record,
         f"{PRICE_CHANGE} {repriced.present}",
-        f"The price of {subject_of(record)} {'rose' if rose else 'fell'} from {about}{money(repriced.former)} "
+        f"The price of {in_sentence(record)} {'rose' if rose else 'fell'} from {about}{money(repriced.former)} "
         f"to {money(repriced.present)} per {per}",
         means="It holds for what is charged from now on; what was charged stays as it is.",
         advice="See whether the machine is still worth it." if rose else "",

@@ -8,7 +8,7 @@ from typing import Final
 
 from fluence_costwatch.core.alerts.alert import Alert
 from fluence_costwatch.core.alerts.findings import Ending, Finding, Judged, Severity, Telling
-from fluence_costwatch.core.alerts.subjects import COMMAND, open_of, subject_of
+from fluence_costwatch.core.alerts.subjects import COMMAND, in_sentence, open_of, subject_of
 from fluence_costwatch.core.billing.history import Presence
 from fluence_costwatch.core.billing.ledger import is_charged_on
 from fluence_costwatch.core.known import KnownResource
@@ -66,7 +66,7 @@ def _found(record: KnownResource) -> Iterator[Finding]:
             record,
             "status",
             VALUES,
-            f"What the list says of {_in_sentence(record)} cannot be read: {unreadable}",
+            f"What the list says of {in_sentence(record)} cannot be read: {unreadable}",
             means="That value counts as unknown, not as zero, and the resource is never deleted.",
             advice="See whether there is a newer version of CostWatch.",
         )
@@ -77,7 +77,7 @@ def _found(record: KnownResource) -> Iterator[Finding]:
             record,
             "price",
             PRICE,
-            f"The price of {_in_sentence(record)} is not known: {printable(problem, limit=_LONGEST_PROBLEM)}",
+            f"The price of {in_sentence(record)} is not known: {printable(problem, limit=_LONGEST_PROBLEM)}",
             means="Its last known price is charged meanwhile."
             if known
             else 'Totals are "at least" until it is known, and budgets lack it; it is never deleted.',
@@ -166,8 +166,3 @@ def _unreadable(record: KnownResource) -> str:
 
 def _is_nearly_spent(record: KnownResource) -> bool:
     return record.state.generation in _HAS_BALANCE and record.state.status.casefold() == _SMALL
-
-
-def _in_sentence(record: KnownResource) -> str:
-    subject = subject_of(record)
-    return subject if subject.startswith("GPU") else subject[0].lower() + subject[1:]

@@ -25,6 +25,12 @@ def subject_of(record: KnownResource) -> str:
     return f"{word} {id}" if not resource.name else f"{word} '{label(resource.name, id=resource.id)}' ({id})"
 
 
+def in_sentence(record: KnownResource) -> str:
+    """The subject within a sentence: "machine 'web' (0xa1)"."""
+    subject = subject_of(record)
+    return subject if subject.startswith("GPU") else subject[0].lower() + subject[1:]
+
+
 def moment_text(moment: datetime) -> str:
     """An instant within the sentence of a finding: "2026-03-01 17:55 UTC"."""
     return instant(moment, zone=UTC)
