@@ -27,7 +27,7 @@ demo: $(STAMP) ## run the daemon on a simulated marketplace; nothing to configur
 	@$(BIN)/fluence-costwatch demo $(ARGS)
 
 test: $(STAMP) ## all tests but the slow ones
-	$(BIN)/python -m pytest -n 2 -m 'not slow' $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow' $(ARGS)
 
 check: $(STAMP) ## format, lint, types, unit and property tests: under a minute
 	$(BIN)/ruff format --check .
@@ -35,7 +35,7 @@ check: $(STAMP) ## format, lint, types, unit and property tests: under a minute
 	$(BIN)/python -m pytest -q -n 2 -m 'not slow' $(QUICK_TESTS) $(ARGS)
 
 test-slow: $(STAMP) ## the tests that take minutes or the package index
-	$(BIN)/python -m pytest -n 2 -m slow --hypothesis-profile=slow $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow --hypothesis-profile=slow $(ARGS)
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check .

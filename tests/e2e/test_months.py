@@ -89,7 +89,7 @@ def live(watch: Rig, *, days: int, every: timedelta, seed: int, per_vm: bool) ->
 
 
 # The others live through four months, with more to happen, in the slow tests.
-SHORT = [MARKETS[0], MARKETS[4]]
+SHORT = [MARKETS[4]]
 
 
 @pytest.mark.parametrize(("generation", "options"), SHORT)

@@ -157,7 +157,7 @@ def test_a_metered_machine_goes_when_its_grace_is_over_and_costs_nothing_more(tm
         assert 1 == len(on.called_at())
 
 
-@pytest.mark.parametrize("market", PREPAID)
+@pytest.mark.parametrize("market", ONE_OF_EACH)
 def test_with_too_little_notice_it_lives_to_the_next_boundary(tmp_path: Path, market: Market) -> None:
     with living(tmp_path / "db", market, policy=replace(POLICY, min_notice=market.epoch * 4 / 5)) as on:
         on.epochs(3)

@@ -107,6 +107,7 @@ def test_what_is_called_is_the_installed_package(installed: Installed) -> None:
     assert str(ROOT / "fluence_costwatch") not in answer
 
 
+@pytest.mark.slow
 def test_the_demo_of_the_installed_program_keeps_a_growing_ledger(installed: Installed) -> None:
     config = installed.folder / "demo" / "config.toml"
     arguments = ("demo", "--duration", "12s", "--epoch", "5s", "--listen", "127.0.0.1:0", "--dir", "demo")
