@@ -154,6 +154,7 @@ def acts() -> list[Act]:
         ("16:16", "deliver"),
         ("16:25", "poll"),
         ("16:26", "deliver"),
+        ("16:40", "deliver"),  # what was left by a death in the one before
     )
     return [Act(at(clock), does=what) if isinstance(what, str) else Act(at(clock), world=what) for clock, what in plan]
 

@@ -31,8 +31,10 @@ def assert_all_end_alike(runs: list[dict[str, Any]], *, when: str) -> None:
     assert [] == [run["fatal"] for run in runs if len(run["doubted"]) > 1]
 
 
-# Every step is taken by one of so many tests.
+# Every boundary is tried by one of so many tests. A step is taken before and after every call, and after one call is
+# before the next: every other step is every boundary.
 PARTS = 5
+BOUNDARY = 2
 
 
 @pytest.mark.parametrize("when", WHEN)
@@ -45,17 +47,17 @@ def test_a_death_at_some_steps_costs_neither_a_charge_nor_a_message(tmp_path: Pa
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
-def test_a_death_at_any_step_costs_neither_a_charge_nor_a_message(tmp_path: Path, part: int) -> None:
-    """In parts, so that several processors share the work; together they are every step."""
-    runs = lives(MODULE, tmp_path, "again", 1 + part, PARTS)
+def test_a_death_at_any_boundary_costs_neither_a_charge_nor_a_message(tmp_path: Path, part: int) -> None:
+    """In parts, so that several processors share the work; together they are every boundary."""
+    runs = lives(MODULE, tmp_path, "again", BOUNDARY * (1 + part), BOUNDARY * PARTS)
 
-    assert len(runs) > 1000 / PARTS
+    assert len(runs) > 1000 / (BOUNDARY * PARTS)
     assert_all_end_alike(runs, when="again")
 
 
 @pytest.mark.slow
 def test_a_longer_pause_after_a_death_costs_neither_a_charge_nor_a_message(tmp_path: Path) -> None:
-    runs = lives(MODULE, tmp_path, "later", 1, 2 * PARTS)
+    runs = lives(MODULE, tmp_path, "later", BOUNDARY, 4 * BOUNDARY * PARTS)
 
-    assert len(runs) > 1000 / (2 * PARTS)
+    assert len(runs) > 1000 / (4 * BOUNDARY * PARTS)
     assert_all_end_alike(runs, when="later")

@@ -39,8 +39,10 @@ def assert_no_more_is_missed_than_one_call(runs: list[dict[str, Any]]) -> None:
     assert [] == [run["fatal"] for run in runs if run["calls"] + run["states"].get("failed", 0) != MOST]
 
 
-# Every step is taken by one of so many tests.
+# Every boundary is tried by one of so many tests. A step is taken before and after every call, and after one call is
+# before the next: every other step is every boundary.
 PARTS = 5
+BOUNDARY = 2
 
 
 @pytest.mark.parametrize("when", WHEN)
@@ -55,20 +57,20 @@ def test_a_death_at_some_steps_deletes_nothing_twice_and_nothing_that_is_kept(tm
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
-def test_a_death_at_any_step_deletes_nothing_twice_and_nothing_that_is_kept(tmp_path: Path, part: int) -> None:
-    """In parts, so that several processors share the work; together they are every step."""
-    runs = lives(MODULE, "die", tmp_path, "again", 1 + part, PARTS)
+def test_a_death_at_any_boundary_deletes_nothing_twice_and_nothing_that_is_kept(tmp_path: Path, part: int) -> None:
+    """In parts, so that several processors share the work; together they are every boundary."""
+    runs = lives(MODULE, "die", tmp_path, "again", BOUNDARY * (1 + part), BOUNDARY * PARTS)
 
-    assert len(runs) > 500 / PARTS
+    assert len(runs) > 500 / (BOUNDARY * PARTS)
     assert_only_what_may_goes(runs)
     assert_no_more_is_missed_than_one_call(runs)
 
 
 @pytest.mark.slow
 def test_a_longer_pause_after_a_death_deletes_nothing_twice_and_nothing_that_is_kept(tmp_path: Path) -> None:
-    runs = lives(MODULE, "die", tmp_path, "later", 1, 2 * PARTS)
+    runs = lives(MODULE, "die", tmp_path, "later", BOUNDARY, 4 * BOUNDARY * PARTS)
 
-    assert len(runs) > 500 / (2 * PARTS)
+    assert len(runs) > 500 / (4 * BOUNDARY * PARTS)
     assert_only_what_may_goes(runs)
 
 
